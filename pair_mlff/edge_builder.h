@@ -1,0 +1,55 @@
+// From LAMMPS's full neighbor list to the graph that an engine receives.
+#pragma once
+
+#include "edge_list.h"
+
+#include "pointers.h"
+
+#include <vector>
+
+namespace LAMMPS_NS {
+
+class NeighList;
+
+class EdgeBuilder : protected Pointers {
+ public:
+  // element_of_type[ntypes + 1]: the file's element index, -1 for types that the student does not see (NULL).
+  // cutoff in Å; length_unit: Å per LAMMPS length.
+  EdgeBuilder(LAMMPS *lmp, std::vector<int> element_of_type, double cutoff, double length_unit);
+
+  // After each re-neighboring: copies the list, sorted within a row by (owner's tag, image), so that sums over
+  // neighbors are taken in the same order on any number of ranks. owner[nlocal + nghost]: the local atom that a ghost
+  // is an image of, where images are to be mapped to owners (one rank); empty: ghosts stay nodes of their own.
+  void rebuild(const NeighList &list, std::vector<int> owner);
+
+  // Each step: nodes and edges at the current positions and types. Valid until the next call.
+  mlff::EdgeList edges();
+
+  // Row of each atom (owned, then ghosts), -1 for atoms that are no nodes; an image that is mapped to its owner has
+  // the owner's. Valid after edges().
+  const std::vector<int> &node_of_atom() const { return node_of_atom_; }
+  // The owned atom of each center.
+  const std::vector<int> &atom_of_center() const { return atom_of_center_; }
+
+  double memory_usage() const;
+
+ private:
+  void sort_row(int *begin, int *end) const;
+  int absent_mask() const;
+  void number_nodes();
+  void fill_rows();
+
+  std::vector<int> element_of_type_;
+  double cutoff_, length_unit_;
+
+  // of the last re-neighboring, all by LAMMPS's atom index
+  std::vector<int> owner_;
+  std::vector<int> row_of_atom_;                       // [nlocal], -1: not in the list
+  std::vector<int> first_candidate_, candidate_;       // rows of the list with skin
+
+  // of this step
+  std::vector<int> node_of_atom_, atom_of_center_, element_, first_edge_, neighbor_;
+  std::vector<double> rij_;
+};
+
+}    // namespace LAMMPS_NS

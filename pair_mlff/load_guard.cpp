@@ -1,0 +1,41 @@
+#include "load_guard.h"
+
+namespace mlff {
+
+namespace {
+
+std::string refusal(const std::string &setting, const std::string &compiled, const std::string &running,
+                    const std::string &advice)
+{
+  return "pair_style mlff is not registered: the plugin was compiled for " + setting + " " + compiled +
+      ", this LAMMPS has " + running + ". " + advice;
+}
+
+std::string bytes(int n)
+{
+  return std::to_string(8 * n) + "-bit";
+}
+
+}    // namespace
+
+std::string load_refusal(const BuildSettings &compiled, const BuildSettings &running)
+{
+  const std::string rebuild = "Build the plugin with -D LAMMPS_SOURCE_DIR and -D LAMMPS_BUILD_DIR of this LAMMPS.";
+  if (compiled.lammps_version != running.lammps_version)
+    return refusal("LAMMPS version", std::to_string(compiled.lammps_version), std::to_string(running.lammps_version),
+                   rebuild);
+  if (compiled.bigint != running.bigint)
+    return refusal("bigint of", bytes(compiled.bigint), bytes(running.bigint), rebuild);
+  if (compiled.tagint != running.tagint)
+    return refusal("atom IDs (tagint) of", bytes(compiled.tagint), bytes(running.tagint), rebuild);
+  if (compiled.imageint != running.imageint)
+    return refusal("image flags (imageint) of", bytes(compiled.imageint), bytes(running.imageint), rebuild);
+  if (compiled.mpi != running.mpi)
+    return refusal("MPI", compiled.mpi ? "on" : "off", running.mpi ? "on" : "off", rebuild);
+  if (!compiled.mpi_library.empty() && !running.mpi_library.empty() && compiled.mpi_library != running.mpi_library)
+    return refusal("the MPI library", compiled.mpi_library, running.mpi_library,
+                   "Load the MPI that LAMMPS was built with and build the plugin again.");
+  return "";
+}
+
+}    // namespace mlff

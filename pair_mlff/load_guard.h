@@ -1,0 +1,19 @@
+// Compares the LAMMPS that loads the plugin with the one that it was compiled for. LAMMPS checks nothing of this:
+// other integer sizes or another MPI load silently and crash later.
+#pragma once
+
+#include <string>
+
+namespace mlff {
+
+struct BuildSettings {
+  int lammps_version = 0;                        // 20260704
+  int bigint = 0, tagint = 0, imageint = 0;    // bytes
+  bool mpi = false;                            // false: LAMMPS's own stubs
+  std::string mpi_library;                     // "Open MPI", "MPICH", "" for stubs or others
+};
+
+// Empty when the plugin may register; else one sentence naming the setting that differs, both values and what to do.
+std::string load_refusal(const BuildSettings &compiled, const BuildSettings &running);
+
+}    // namespace mlff

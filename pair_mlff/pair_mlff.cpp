@@ -1,0 +1,402 @@
+/* ----------------------------------------------------------------------
+   pair_style mlff: distilled neural-network potentials (students).
+
+   One step: LAMMPS's full neighbor list -> edges -> engine -> gradients on edges -> forces and virials.
+------------------------------------------------------------------------- */
+
+#include "pair_mlff.h"
+
+#include "edge_builder.h"
+#include "engine.h"
+#include "keywords.h"
+#include "lammps_versions.h"
+#include "mlff_error.h"
+#include "model_file.h"
+#include "report.h"
+#include "row_exchange.h"
+#include "scatter.h"
+#include "units.h"
+
+#include "atom.h"
+#include "citeme.h"
+#include "comm.h"
+#include "domain.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neigh_request.h"
+#include "neighbor.h"
+#include "platform.h"
+#include "timer.h"
+#include "update.h"
+#include "utils.h"
+
+#include <algorithm>
+#include <numeric>
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+constexpr int FORCE_WIDTH = 3;               // doubles an atom that go home from ghosts
+constexpr int FORCE_AND_VIRIAL_WIDTH = 12;    // with nine components of virial
+
+// Adds the seconds of a scope to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double &sum) : sum_(sum), start_(platform::walltime()) {}
+  Stopwatch(const Stopwatch &) = delete;
+  Stopwatch &operator=(const Stopwatch &) = delete;
+  ~Stopwatch() { sum_ += platform::walltime() - start_; }
+
+ private:
+  double &sum_, start_;
+};
+
+template <typename T> void broadcast(T &values, MPI_Comm world)
+{
+  auto size = static_cast<bigint>(values.size());
+  MPI_Bcast(&size, 1, MPI_LMP_BIGINT, 0, world);
+  values.resize(size);
+  MPI_Bcast(values.data(), static_cast<int>(size), MPI_CHAR, 0, world);
+}
+
+}    // namespace
+
+/* ---------------------------------------------------------------------- */
+
+PairMLFF::PairMLFF(LAMMPS *lmp) :
+    Pair(lmp), keywords_(std::make_unique<mlff::Keywords>()), exchange_(std::make_unique<RowExchange>(lmp, this)),
+    times_(std::make_unique<mlff::StepTimes>())
+{
+  single_enable = 0;
+  restartinfo = 0;
+  one_coeff = 1;
+  manybody_flag = 1;
+  reinitflag = 0;
+  respa_enable = 0;
+  writedata = 0;
+  no_virial_fdotr_compute = 1;    // whole forces are put on owners, so f.r over ghosts would be wrong
+  centroidstressflag = CENTROID_AVAIL;
+  if (lmp->citeme) lmp->citeme->add(mlff::own_citation());
+}
+
+PairMLFF::~PairMLFF()
+{
+  if (copymode) return;
+  if (allocated) {
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+  }
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairMLFF::settings(int narg, char **arg)
+{
+  // the command may be repeated: whatever an earlier one left is dropped
+  model_.reset();
+  engine_.reset();
+  edge_builder_.reset();
+  if (allocated)
+    for (int i = 1; i <= atom->ntypes; ++i)
+      for (int j = i; j <= atom->ntypes; ++j) setflag[i][j] = 0;
+  try {
+    *keywords_ = mlff::parse_keywords(std::vector<std::string>(arg, arg + narg));
+  } catch (const mlff::Error &e) {
+    error->all(FLERR, e.what());
+  }
+}
+
+void PairMLFF::coeff(int narg, char **arg)
+{
+  if (narg != 3 + atom->ntypes)
+    error->all(FLERR,
+               "pair_coeff for pair_style mlff: expected '* * FILE' and one element (or NULL) for each of the {} atom "
+               "types, found {} words after FILE.",
+               atom->ntypes, std::max(narg - 3, 0));
+  allocate();
+  map_element2type(narg - 3, arg + 3);
+  try {
+    read_model(arg[2]);
+    map_elements();
+    units_ = std::make_unique<mlff::Units>(mlff::units_of_style(update->unit_style));
+    engine_ = make_engine(*model_, {keywords_->precision, keywords_->jit, comm->nthreads});
+  } catch (const mlff::Error &e) {
+    error->all(FLERR, e.what());
+  }
+  edge_builder_ = std::make_unique<EdgeBuilder>(lmp, element_of_type_, model_->cutoff, 1.0 / units_->length);
+  rows_step_ = -1;
+  reported_ = warm_ = false;
+  if (lmp->citeme)
+    for (const auto &reference : model_->references) lmp->citeme->add(mlff::model_citation(*model_, reference));
+}
+
+void PairMLFF::allocate()
+{
+  if (allocated) return;
+  const int n = atom->ntypes + 1;
+  memory->create(setflag, n, n, "pair:setflag");
+  memory->create(cutsq, n, n, "pair:cutsq");
+  map = new int[n];
+  for (int i = 1; i < n; ++i)
+    for (int j = i; j < n; ++j) setflag[i][j] = 0;
+  allocated = 1;
+}
+
+std::unique_ptr<mlff::Engine> PairMLFF::make_engine(const mlff::ModelFile &model, const mlff::EngineSettings &settings)
+{
+  return mlff::make_engine_torch(model, settings);
+}
+
+// Rank 0 reads; bytes and outcome go to all, so that all ranks succeed or fail together.
+void PairMLFF::read_model(const std::string &name)
+{
+  std::string path, failure;
+  std::vector<char> bytes;
+  if (comm->me == 0) {
+    path = utils::get_potential_file_path(name);
+    if (path.empty())
+      failure = "pair_coeff for pair_style mlff: expected a student's file, found no file '" + name +
+          "' here or in the folders of LAMMPS_POTENTIALS. Check the name, or set LAMMPS_POTENTIALS.";
+    else
+      try {
+        bytes = mlff::ModelFile::read_bytes(path);
+      } catch (const mlff::Error &e) {
+        failure = e.what();
+      }
+  }
+  broadcast(failure, world);
+  if (!failure.empty()) throw mlff::Error(failure);
+  broadcast(path, world);
+  broadcast(bytes, world);
+  model_ = std::make_unique<mlff::ModelFile>(std::move(bytes), path);
+}
+
+void PairMLFF::map_elements()
+{
+  element_of_type_.assign(atom->ntypes + 1, -1);
+  for (int type = 1; type <= atom->ntypes; ++type)
+    if (map[type] >= 0) element_of_type_[type] = model_->element_index(elements[map[type]]);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairMLFF::init_style()
+{
+  if (!engine_) error->all(FLERR, "pair_style mlff: expected 'pair_coeff * * FILE elements' before a run, found none.");
+  if (!atom->tag_enable) error->all(FLERR, "pair_style mlff: expected atoms with IDs, found 'atom_modify id no'.");
+  if (domain->dimension == 2)
+    error->all(FLERR, "pair_style mlff: expected 'dimension 3', found 'dimension 2'. Students know no flat world.");
+  check_special_bonds();
+  check_neighbor_settings();
+
+  neighbor->add_request(this, NeighConst::REQ_FULL);
+
+  // LAMMPS sizes its buffers by these and never checks them. hybrid styles copied ours before the file was read.
+  const int row = one_rank() ? 1 : RowExchange::doubles_for(engine_->max_bytes_per_row());
+  comm_forward = row;
+  comm_reverse = comm_reverse_off = std::max(row, FORCE_AND_VIRIAL_WIDTH);
+  force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
+  force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
+  force->pair->comm_reverse_off = std::max(force->pair->comm_reverse_off, comm_reverse_off);
+
+  if (!reported_) {
+    const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
+                                    : "exchange of rows before each interaction but the first";
+    if (comm->me == 0)
+      utils::logmesg(lmp, "{}", mlff::opening_report(*model_, *engine_, element_of_type_, ghosts));
+    reported_ = true;
+  }
+}
+
+// With bonds present, special neighbors of weight zero are taken out of the list: O-H pairs would vanish unseen.
+void PairMLFF::check_special_bonds() const
+{
+  if (atom->molecular == Atom::ATOMIC) return;
+  const bool present[4] = {false, atom->nbonds > 0, atom->nangles > 0, atom->ndihedrals > 0};
+  for (int k = 1; k <= 3; ++k)
+    if (present[k] && force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0 && !force->kspace)
+      error->all(FLERR,
+                 "pair_style mlff: expected every neighbor within the cutoff in the list, found 'special_bonds' that "
+                 "remove 1-{} neighbors. Use 'special_bonds lj/coul 1 1 1'.",
+                 k + 1);
+}
+
+void PairMLFF::check_neighbor_settings() const
+{
+  if (neighbor->includegroup)
+    error->all(FLERR,
+               "pair_style mlff: expected neighbors of all atoms, found 'neigh_modify include', which would leave "
+               "atoms outside the group without features. Remove it.");
+}
+
+double PairMLFF::init_one(int i, int j)
+{
+  if (setflag[i][j] == 0)
+    error->all(FLERR, "pair_style mlff: expected elements for types {} and {} in pair_coeff, found NULL.", i, j);
+  return model_->cutoff * units_->length;
+}
+
+bool PairMLFF::one_rank() const
+{
+  return comm->nprocs == 1;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairMLFF::setup()
+{
+  *times_ = mlff::StepTimes();
+}
+
+void PairMLFF::compute(int eflag, int vflag)
+{
+  ev_init(eflag, vflag);
+  try {
+    refresh_rows();
+    const long forward = exchange_->num_forward(), reverse = exchange_->num_reverse();
+    const mlff::EdgeList edges = build_edges();
+    warm_up(edges);
+    // the same on every rank, since what follows is collective; a rank without edges has no gradient to look at
+    const mlff::Request request{!energy_only(*this)};
+    const mlff::Result result = evaluate(edges, request);
+    tally_energy(edges, result);
+    if (request.forces) scatter_forces(edges, result);
+    times_->forward += exchange_->num_forward() - forward;
+    times_->reverse += exchange_->num_reverse() - reverse;
+  } catch (const mlff::Error &e) {
+    error->one(FLERR, e.what());
+  }
+  ++times_->calls;
+}
+
+// LAMMPS rebuilds its list now and then; rows are copied and sorted only then.
+void PairMLFF::refresh_rows()
+{
+  const Stopwatch watch(times_->edges);
+  const bool rebuilt = neighbor->ago == 0 || neighbor->lastcall != rows_step_ || list != rows_list_ ||
+      atom->nlocal != rows_nlocal_ || atom->nghost != rows_nghost_;
+  if (!rebuilt) return;
+  edge_builder_->rebuild(*list, one_rank() ? owners_of_ghosts() : std::vector<int>());
+  rows_step_ = neighbor->lastcall;
+  rows_list_ = list;
+  rows_nlocal_ = atom->nlocal;
+  rows_nghost_ = atom->nghost;
+}
+
+// Each atom sends its index to its ghosts, over any number of images, so no 'atom_modify map' is needed.
+std::vector<int> PairMLFF::owners_of_ghosts()
+{
+  std::vector<double> owner(atom->nlocal + atom->nghost);
+  std::iota(owner.begin(), owner.begin() + atom->nlocal, 0.0);
+  exchange_->set_nodes(nullptr);
+  exchange_->forward({owner.data(), mlff::Rows::Type::FLOAT64, 1});
+  return std::vector<int>(owner.begin(), owner.end());
+}
+
+mlff::EdgeList PairMLFF::build_edges()
+{
+  const Stopwatch watch(times_->edges);
+  const mlff::EdgeList edges = edge_builder_->edges();
+  exchange_->set_nodes(edge_builder_->node_of_atom().data());
+  return edges;
+}
+
+void PairMLFF::warm_up(const mlff::EdgeList &edges)
+{
+  if (warm_) return;
+  const Stopwatch watch(warm_up_seconds_);
+  engine_->warm_up(edges);
+  warm_ = true;
+}
+
+mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request &request)
+{
+  mlff::NoExchange no_exchange;
+  mlff::GhostExchange &ghosts = one_rank() ? static_cast<mlff::GhostExchange &>(no_exchange) : *exchange_;
+  engine_->reset_times();
+  const mlff::Result result = engine_->compute(edges, request, ghosts);
+  times_->network += engine_->times().network;
+  times_->exchange += engine_->times().exchange;
+  return result;
+}
+
+void PairMLFF::tally_energy(const mlff::EdgeList &edges, const mlff::Result &result)
+{
+  if (eflag_global) eng_vdwl += result.energy * units_->energy;
+  if (!eflag_atom) return;
+  for (int c = 0; c < edges.num_owned_centers; ++c)
+    eatom[edge_builder_->atom_of_center()[c]] += result.atom_energy[c] * units_->energy;
+}
+
+// Shares of force and virial that fall on ghosts go home through an exchange of our own, with newton on and off alike.
+void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
+{
+  const Stopwatch watch(times_->scatter);
+  const bool atom_virial = vflag_atom || cvflag_atom;
+  const int width = atom_virial ? FORCE_AND_VIRIAL_WIDTH : FORCE_WIDTH;
+  double total_virial[6] = {};
+  shares_.assign(static_cast<std::size_t>(edges.num_nodes) * width, 0.0);
+  mlff::scatter_edges(edges, result.gradient, {shares_.data(), width, vflag_global ? total_virial : nullptr});
+  if (!one_rank()) exchange_->reverse({shares_.data(), mlff::Rows::Type::FLOAT64, width});
+
+  for (int k = 0; k < 6; ++k) virial[k] += total_virial[k] * units_->energy;
+  for (int c = 0; c < edges.num_owned_centers; ++c) {
+    const int i = edge_builder_->atom_of_center()[c];
+    const double *share = &shares_[static_cast<std::size_t>(c) * width];
+    for (int a = 0; a < 3; ++a) atom->f[i][a] += share[a] * units_->force();
+    if (vflag_atom)
+      for (int k = 0; k < 6; ++k) vatom[i][k] += share[3 + k] * units_->energy;
+    if (cvflag_atom)
+      for (int k = 0; k < 9; ++k) cvatom[i][k] += share[3 + k] * units_->energy;
+  }
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairMLFF::finish()
+{
+  if (!timer->has_normal()) return;
+  const double mine[] = {times_->edges, times_->network, times_->exchange, times_->scatter, warm_up_seconds_};
+  double sum[5], largest[5];
+  MPI_Reduce(mine, sum, 5, MPI_DOUBLE, MPI_SUM, 0, world);
+  MPI_Reduce(mine, largest, 5, MPI_DOUBLE, MPI_MAX, 0, world);
+  warm_up_seconds_ = 0.0;
+  if (comm->me != 0) return;
+  const double n = comm->nprocs;
+  utils::logmesg(lmp, "{}",
+                 mlff::closing_report({sum[0] / n, sum[1] / n, sum[2] / n, sum[3] / n, sum[4] / n, times_->calls,
+                                       times_->forward, times_->reverse},
+                                      {largest[0], largest[1], largest[2], largest[3], largest[4]}));
+}
+
+double PairMLFF::memory_usage()
+{
+  double bytes = Pair::memory_usage() + shares_.capacity() * sizeof(double);
+  if (edge_builder_) bytes += edge_builder_->memory_usage();
+  return bytes;
+}
+
+/* ---------------------------------------------------------------------- */
+
+int PairMLFF::pack_forward_comm(int n, int *atoms, double *buffer, int /*pbc_flag*/, int * /*pbc*/)
+{
+  return exchange_->pack_forward(n, atoms, buffer);
+}
+
+void PairMLFF::unpack_forward_comm(int n, int first, double *buffer)
+{
+  exchange_->unpack_forward(n, first, buffer);
+}
+
+int PairMLFF::pack_reverse_comm(int n, int first, double *buffer)
+{
+  return exchange_->pack_reverse(n, first, buffer);
+}
+
+void PairMLFF::unpack_reverse_comm(int n, int *atoms, double *buffer)
+{
+  exchange_->unpack_reverse(n, atoms, buffer);
+}

@@ -1,0 +1,31 @@
+// What the style says in the log: one block before the run, one after it.
+#pragma once
+
+#include "engine.h"
+
+#include <string>
+#include <vector>
+
+namespace mlff {
+
+class ModelFile;
+
+// element_of_type[ntypes + 1]: index of the file's element, -1 for NULL.
+std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
+                           const std::string &ghosts);
+
+// Seconds on one rank.
+struct StepTimes {
+  double edges = 0.0, network = 0.0, exchange = 0.0, scatter = 0.0;
+  double warm_up = 0.0;
+  long calls = 0, forward = 0, reverse = 0;    // evaluations; exchanges between owners and ghosts
+};
+
+// `mean` and `largest` over ranks.
+std::string closing_report(const StepTimes &mean, const StepTimes &largest);
+
+// "description\n\n@article{...}\n\n" for LAMMPS's citation reminder: the plugin's own.
+std::string own_citation();
+std::string model_citation(const ModelFile &model, const std::string &bibtex);
+
+}    // namespace mlff

@@ -1,0 +1,134 @@
+"""The tests: format, warnings as errors, ctest, the sanitizers, a machine without CUDA; and the verdict over all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from . import settings, verdict
+from .failure import Failure
+from .plugin import PluginBuild
+from .progress import duration
+from .shell import CTEST, Shell, ask, counted
+from .steps import Step
+
+ALLOWED_SKIPS = settings.CHECKOUT / "unittest" / "allowed_skips.txt"
+CLANG_FORMAT = "clang-format-14"
+# No toolkit may be found even where one is installed: neither by CMake's own search nor by a compiler in the PATH.
+WITHOUT_CUDA = [
+    "-D", "CMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON", "-D", "CMAKE_DISABLE_FIND_PACKAGE_CUDA=ON",
+    "-D", "CMAKE_CUDA_COMPILER=CMAKE_CUDA_COMPILER-NOTFOUND", "-D", "CMAKE_IGNORE_PATH=/usr/local/cuda/bin",
+]  # fmt: skip
+
+
+class Tests:
+    """Each step adds what it finds to one count, so that the last line speaks for the whole run."""
+
+    def __init__(self, build: PluginBuild, python: Path) -> None:
+        self.build, self.python = build, python
+        self.total = verdict.Count()
+        self.entries: list[verdict.Entry] = []
+        self.started = time.monotonic()
+
+    def steps(self) -> list[Step]:
+        never = lambda: False  # noqa: E731 (a test that passed yesterday says nothing about today)
+        return [
+            Step("format of sources", 10, never, self._format),
+            self.build.step("plugin and tests: build", 240),
+            Step("tests", 600, never, self._test),
+            Step("unit tests with AddressSanitizer and UBSan", 240, never, self._sanitize),
+            Step("configure without a CUDA toolkit", 10, never, self._configure_without_cuda),
+        ]
+
+    # ---- steps
+    def _format(self, shell: Shell) -> None:
+        files = source_files()
+        cpp = [name for name in files if name.endswith((".cpp", ".h"))]
+        python = [name for name in files if name.endswith(".py") or _is_python_script(settings.CHECKOUT / name)]
+        checks: dict[str, list[str | Path]] = {
+            "clang-format": [CLANG_FORMAT, "--dry-run", "--Werror", *cpp],
+            "ruff check": [self.python, "-m", "ruff", "check", "--no-cache", *python],
+            "ruff format": [self.python, "-m", "ruff", "format", "--check", "--no-cache", *python],
+        }
+        for name, command in checks.items():
+            status, output = shell.run(command, folder=settings.CHECKOUT, may_fail=True)
+            if status:
+                self.total.failed.append(f"{name}: {output.strip().splitlines()[0] if output.strip() else 'failed'}")
+            else:
+                self.total.passed += 1
+
+    def _test(self, shell: Shell) -> None:
+        self._ctest(shell, self.build.folder, ["-LE", "matrix"])
+
+    def _sanitize(self, shell: Shell) -> None:
+        folder = settings.BUILD / "asan"
+        asan = PluginBuild(
+            folder, self.build.lammps, self.build.libtorch, self.build.python,
+            [*self.build.options, "CMAKE_BUILD_TYPE=RelWithDebInfo", "MLFF_BUILD_PLUGIN=OFF"],
+        )  # fmt: skip
+        asan.configure(shell, "--preset", "asan")
+        shell.run(["cmake", "--build", folder])
+        self._ctest(shell, folder, ["-L", "unit"])
+
+    def _configure_without_cuda(self, shell: Shell) -> None:
+        bare = PluginBuild(
+            settings.BUILD / "without-cuda", self.build.lammps, self.build.libtorch, self.build.python, self.build.options
+        )
+        bare.configure(shell, *WITHOUT_CUDA)
+        self.total.passed += 1
+
+    # ---- ctest and its cases
+    def _ctest(self, shell: Shell, folder: Path, selection: list[str]) -> None:
+        junit = folder / "junit.xml"
+        junit.unlink(missing_ok=True)
+        shell.run(
+            ["ctest", "--test-dir", folder, "--output-on-failure", "--no-tests=error", "--output-junit", junit,
+             "--test-output-size-passed", "50000000", "--test-output-size-failed", "50000000",
+             "-j", str(settings.cores()), *selection],
+            fraction=counted(CTEST), may_fail=True, environment={"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        if not junit.exists():
+            raise Failure(f"Expected ctest to write {junit}, found none: it could not start.")
+        entries = verdict.read_junit(junit)
+        self.entries += entries
+        for entry in entries:
+            self.total.add(verdict.count_entry(entry))
+
+    # ---- the end
+    def conclude(self, shell: Shell) -> bool:
+        say = shell.progress.line
+        refused = verdict.refused(self.total.skips, verdict.allowed_reasons(ALLOWED_SKIPS))
+        for skip in self.total.skips:
+            note = f"NOT ALLOWED by {ALLOWED_SKIPS.relative_to(settings.CHECKOUT)}" if skip in refused else "allowed"
+            say(f"skipped ({note}): {skip.name}: {skip.reason}")
+        for name in self.total.failed:
+            say(f"failed: {name}")
+        for label, seconds in sorted(verdict.seconds_by_label(self.entries).items(), key=lambda item: -item[1]):
+            say(f"time of tests labelled {label}: {duration(seconds)}")
+        say(f"time of this run: {duration(time.monotonic() - self.started)}")
+        failed = len(self.total.failed) + len(refused)
+        say(f"{self.total.passed} passed, {failed} failed, {len(self.total.skips)} skipped")
+        return failed == 0
+
+
+def source_files() -> list[str]:
+    """Files of the checkout that git knows or would take, so that neither build folders nor caches are looked at."""
+    listing = ask(["git", "-C", settings.CHECKOUT, "ls-files", "--cached", "--others", "--exclude-standard"])
+    if listing is None:
+        raise Failure(f"Expected a git checkout in {settings.CHECKOUT}, found none; the tests need the list of its files.")
+    return [name for name in listing.splitlines() if (settings.CHECKOUT / name).is_file()]
+
+
+def _is_python_script(path: Path) -> bool:
+    if path.suffix:
+        return False
+    with path.open("rb") as stream:
+        return stream.readline().startswith(b"#!") and b"python" in path.read_bytes()[:40]
+
+
+def commit() -> str:
+    described = subprocess.run(
+        ["git", "-C", settings.CHECKOUT, "describe", "--always", "--dirty"], capture_output=True, text=True
+    )
+    return described.stdout.strip() or "uncommitted"

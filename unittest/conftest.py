@@ -1,0 +1,44 @@
+"""Fixtures of all Python tests; paths come from the build (test_config.json), which ctest passes with --config."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "pair_mlff"), str(HERE.parent / "models" / "python")]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--config", help="test_config.json of the build folder")
+
+
+@pytest.fixture(scope="session")
+def config(request: pytest.FixtureRequest) -> dict[str, str]:
+    path = request.config.getoption("--config") or HERE.parent / "build" / "unittest" / "test_config.json"
+    if not Path(path).exists():
+        pytest.fail(f"expected the build's test_config.json, found none at {path}; give it with --config")
+    return json.loads(Path(path).read_text())
+
+
+@pytest.fixture(scope="session")
+def lammps(config: dict[str, str]):  # noqa: ANN201 (the type is in a module that only these tests see)
+    from lammps_run import Lammps
+
+    return Lammps(config["lmp"], config["mpirun"] or None, config["plugin_dir"], config["test_plugin_dir"] + "/edges")
+
+
+@pytest.fixture(scope="session")
+def gentle_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights as a network begins its training with: soft forces, so that dynamics is stable. H O, T = 2."""
+    import torch
+    from mlff.model_file import save_model
+    from mlff.painn import PaiNN
+
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("student") / "gentle.pt"
+    save_model(PaiNN(["H", "O"], [1, 8], 16, 2, 8, 5.0, [-1.0, -2.0], [0.31, 0.66]), path, "gentle")
+    return path

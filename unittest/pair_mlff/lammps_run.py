@@ -1,0 +1,130 @@
+"""Runs LAMMPS on a written input and reads what it printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass
+class Run:
+    """A finished run: its log, the rows of the last thermo table by column, and dumps by step (sorted by atom id)."""
+
+    returncode: int
+    log: str
+    thermo: dict[str, np.ndarray] = field(default_factory=dict)
+    dump: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def number(self, pattern: str) -> float:
+        """The number that the first group of `pattern` finds in the log."""
+        match = re.search(pattern, self.log)
+        assert match, f"expected {pattern!r} in the log, found:\n{self.log[-3000:]}"
+        return float(match.group(1))
+
+
+@dataclass(frozen=True)
+class Lammps:
+    """How to start LAMMPS with the plugin under test."""
+
+    lmp: str
+    mpirun: str | None
+    plugin_dir: str
+    test_plugin_dir: str
+
+    def run(self, folder: Path, script: str, ranks: int = 1, threads: int = 1, fails: bool = False) -> Run:
+        """Runs `script` in `folder` on `ranks` ranks; a dump named `dump.txt` is read when there is one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "in.test").write_text(script)
+        command = [self.lmp, "-in", "in.test", "-log", "log.test"]
+        if ranks > 1:
+            assert self.mpirun, "expected mpirun for a test on several ranks, found none"
+            command = [self.mpirun, "--allow-run-as-root", "--oversubscribe", "-np", str(ranks), *command]
+        environment = {
+            **os.environ,
+            "LAMMPS_PLUGIN_PATH": self.plugin_dir,
+            "OMP_NUM_THREADS": str(threads),
+            "OMP_PROC_BIND": "false",
+        }
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        log = result.stdout + result.stderr
+        if fails:
+            assert result.returncode != 0, f"expected LAMMPS to stop with an error, found a finished run:\n{log[-3000:]}"
+        else:
+            assert result.returncode == 0, f"LAMMPS stopped:\n{log[-4000:]}"
+        dump = folder / "dump.txt"
+        return Run(result.returncode, log, read_thermo(log), read_dump(dump) if dump.exists() else {})
+
+
+def read_thermo(log: str) -> dict[str, np.ndarray]:
+    """The last thermo table of a log in one-line style."""
+    columns: list[str] = []
+    rows: list[list[float]] = []
+    inside = False
+    for line in log.splitlines():
+        words = line.split()
+        if words[:1] == ["Step"]:
+            columns, rows, inside = words, [], True
+        elif inside and line.startswith("Loop time"):
+            inside = False
+        elif inside and len(words) == len(columns):
+            try:
+                rows.append([float(word) for word in words])
+            except ValueError:
+                continue
+    return {name: np.array(rows)[:, i] for i, name in enumerate(columns)} if rows else {}
+
+
+def read_dump(path: Path) -> dict[int, dict[str, np.ndarray]]:
+    """A `dump custom` file: step -> column -> values sorted by atom id."""
+    frames: dict[int, dict[str, np.ndarray]] = {}
+    lines = path.read_text().splitlines()
+    position = 0
+    while position < len(lines):
+        step, count = int(lines[position + 1]), int(lines[position + 3])
+        columns = lines[position + 8].split()[2:]
+        table = np.array([line.split() for line in lines[position + 9 : position + 9 + count]], dtype=float)
+        table = table.reshape(count, len(columns))
+        table = table[np.argsort(table[:, columns.index("id")])]
+        frames[step] = {name: table[:, i] for i, name in enumerate(columns)}
+        position += 9 + count
+    return frames
+
+
+def vectors(frame: dict[str, np.ndarray], prefix: str) -> np.ndarray:
+    """Columns `prefix`x, y, z of a dump as [atoms, 3]."""
+    return np.stack([frame[prefix + axis] for axis in "xyz"], axis=1)
+
+
+def force_difference(a: np.ndarray, b: np.ndarray) -> float:
+    """max |dF| / rms F, the measure of all comparisons of forces."""
+    return float(np.abs(a - b).max() / np.sqrt((b**2).mean()))
+
+
+def write_data(path: Path, cell: np.ndarray, types: np.ndarray, positions: np.ndarray, masses: list[float]) -> None:
+    """A LAMMPS data file; `cell` is lower triangular (rows a, b, c) with origin 0."""
+    lines = ["test system", "", f"{len(types)} atoms", f"{len(masses)} atom types", ""]
+    for axis, name in enumerate("xyz"):
+        lines.append(f"0 {float(cell[axis, axis])!r} {name}lo {name}hi")
+    tilt = [float(cell[1, 0]), float(cell[2, 0]), float(cell[2, 1])]
+    if any(tilt):
+        lines.append(f"{tilt[0]!r} {tilt[1]!r} {tilt[2]!r} xy xz yz")
+    lines += ["", "Masses", "", *(f"{i + 1} {mass}" for i, mass in enumerate(masses)), "", "Atoms # atomic", ""]
+    for i, (kind, x) in enumerate(zip(types, positions, strict=True)):
+        lines.append(f"{i + 1} {int(kind)} {float(x[0])!r} {float(x[1])!r} {float(x[2])!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def scattered_points(rng: np.random.Generator, count: int, low: np.ndarray, high: np.ndarray, apart: float) -> np.ndarray:
+    """Points in a box, no two nearer than `apart` (without images)."""
+    points: list[np.ndarray] = []
+    while len(points) < count:
+        point = low + (high - low) * rng.random(3)
+        if all(np.linalg.norm(point - other) > apart for other in points):
+            points.append(point)
+    return np.array(points)

@@ -1,0 +1,244 @@
+"""What a user of `pair_style mlff` sees: results in every unit style, the log, and a sentence for every mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lammps_run import Lammps, Run, force_difference, scattered_points, vectors, write_data
+
+STUDENT = Path(__file__).parent.parent / "reference" / "painn-tiny-v1.pt"  # H O, cutoff 5 Å
+CELL = np.array([[9.0, 0, 0], [1.0, 9.2, 0], [-0.7, 0.8, 9.4]])
+MASSES = [1.008, 15.999]
+
+# LAMMPS units of one eV and one Å: its own definitions of the styles, written here a second time on purpose
+ENERGY = {"metal": 1.0, "real": 23.060549, "electron": 1 / 27.211386245988, "si": 1.602176634e-19}
+LENGTH = {"metal": 1.0, "real": 1.0, "electron": 1 / 0.529177210903, "si": 1e-10}
+BAR = {"metal": 1.0, "real": 1.01325, "electron": 1e-5, "si": 1e-5}  # bar per pressure unit
+
+
+def system(seed: int = 3, count: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = scattered_points(rng, count, np.zeros(3), np.array([8.0, 8.2, 8.4]), 1.4)
+    return rng.integers(1, 3, count), x
+
+
+def single_point(
+    lammps: Lammps, folder: Path, units: str = "metal", style: str = "precision fp64", extra: str = "", steps: int = 0
+) -> Run:
+    types, x = system()
+    scale = LENGTH[units]
+    mass = {"metal": 1.0, "real": 1.0, "electron": 1.0, "si": 1.66053906660e-27}[units]
+    write_data(folder / "data.test", scale * CELL, types, scale * x, [m * mass for m in MASSES])
+    script = f"""
+    units {units}
+    read_data data.test
+    pair_style mlff {style}
+    pair_coeff * * {STUDENT} H O
+    neighbor {1.0 * scale} bin
+    {extra}
+    thermo_style custom step pe press pxy
+    thermo_modify format float %.16g
+    dump 1 all custom 1 dump.txt id fx fy fz
+    dump_modify 1 format float %.16g
+    run {steps}
+    """
+    return lammps.run(folder, script)
+
+
+@pytest.fixture(scope="module")
+def metal(lammps: Lammps, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return single_point(lammps, tmp_path_factory.mktemp("metal"))
+
+
+@pytest.mark.parametrize("units", ["real", "electron", "si"])
+def test_unit_styles_agree(lammps: Lammps, tmp_path: Path, metal: Run, units: str) -> None:
+    other = single_point(lammps, tmp_path, units)
+    force = ENERGY[units] / LENGTH[units]
+    assert other.thermo["PotEng"][0] / ENERGY[units] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-9)
+    # positions are scaled and scaled back: rounding, amplified by cancellation in differences of positions
+    assert force_difference(vectors(other.dump[0], "f") / force, vectors(metal.dump[0], "f")) < 1e-9
+    # LAMMPS's own conversions of pressure have six to eight digits
+    assert other.thermo["Press"][0] * BAR[units] == pytest.approx(metal.thermo["Press"][0], rel=1e-5)
+
+
+@pytest.mark.parametrize("jit", ["off", "script", "freeze"])
+def test_jit_modes_and_precisions_agree(lammps: Lammps, tmp_path: Path, metal: Run, jit: str) -> None:
+    double = single_point(lammps, tmp_path / "fp64", style=f"precision fp64 jit {jit}")
+    assert force_difference(vectors(double.dump[0], "f"), vectors(metal.dump[0], "f")) < 1e-12
+    single = single_point(lammps, tmp_path / "fp32", style=f"engine torch precision fp32 jit {jit}")
+    # single precision: 6e-8 a value, some 50 neighbors times 16 channels are summed
+    assert force_difference(vectors(single.dump[0], "f"), vectors(metal.dump[0], "f")) < 1e-4
+    assert single.thermo["PotEng"][0] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-5)
+
+
+def test_virial_is_the_derivative_of_the_energy(lammps: Lammps, tmp_path: Path) -> None:
+    """Pressure from the style against finite differences of the energy of strained boxes."""
+    types, x = system()
+    eps = 1e-5
+
+    def run_strained(name: str, strain: np.ndarray) -> Run:
+        deform = np.eye(3) + strain
+        write_data(tmp_path / name / "data.test", CELL @ deform, types, x @ deform, MASSES)
+        return lammps.run(
+            tmp_path / name,
+            f"""
+            units metal
+            read_data data.test
+            pair_style mlff precision fp64
+            pair_coeff * * {STUDENT} H O
+            thermo_style custom step pe pxx pyy pzz pxy pxz pyz
+            thermo_modify format float %.16g
+            run 0
+            """,
+        )
+
+    reference = run_strained("reference", np.zeros((3, 3)))
+    volume = np.linalg.det(CELL)
+    bar = 1.602176634e6  # bar per eV/Å^3
+    # lower triangular strains keep LAMMPS's form of the cell; x_b = sum_a x_a (1 + strain)_ab
+    for column, (a, b) in {"Pxx": (0, 0), "Pyy": (1, 1), "Pzz": (2, 2), "Pxy": (1, 0), "Pxz": (2, 0), "Pyz": (2, 1)}.items():
+        strain = np.zeros((3, 3))
+        strain[a, b] = eps
+        energy = [run_strained(f"{column}{s}", s * strain).thermo["PotEng"][0] for s in (1, -1)]
+        numeric = -(energy[0] - energy[1]) / (2 * eps * volume) * bar
+        # central difference: error eps^2 relative, and energies of some 100 eV lose 1e-14/1e-5 relative
+        assert reference.thermo[column][0] == pytest.approx(numeric, rel=1e-5, abs=1.0)
+
+
+def test_several_runs_and_repeated_commands(lammps: Lammps, tmp_path: Path, metal: Run) -> None:
+    extra = f"""
+    run 1
+    pair_style mlff precision fp64
+    pair_coeff * * {STUDENT} H O
+    """
+    again = single_point(lammps, tmp_path, style="jit off", extra=extra)
+    assert again.thermo["PotEng"][0] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-12)
+
+
+def test_per_atom_energies_sum_to_the_energy(lammps: Lammps, tmp_path: Path) -> None:
+    extra = """
+    compute each all pe/atom
+    compute sum all reduce sum c_each
+    variable difference equal c_sum-pe
+    fix out all ave/time 1 1 1 v_difference file difference.txt
+    """
+    single_point(lammps, tmp_path, extra=extra)
+    assert abs(float((tmp_path / "difference.txt").read_text().split()[-1])) < 1e-10
+
+
+# ---------------------------------------------------------------------------------------------- the log
+
+
+def test_log_has_an_opening_and_a_closing_block(lammps: Lammps, tmp_path: Path) -> None:
+    log = single_point(lammps, tmp_path, style="precision fp32 jit script", steps=3).log
+    assert re.search(r"pair mlff:\n  student +\S+.*painn-tiny-v1.pt", log)
+    assert re.search(r"network +PaiNN, 16 channels, 2 interactions, 8 radial functions, 6929 parameters, cutoff 5", log)
+    assert re.search(r"types +1 H, 2 O", log)
+    assert re.search(r"engine +LibTorch \S+, precision fp32, jit script, CPU, 1 thread", log)
+    assert re.search(r"ghosts +images mapped to their owners", log)
+    for part in ("edges", "network", "exchange", "scatter"):
+        assert re.search(rf"^  {part} +[\d.e+-]+ +[\d.e+-]+ +[\d.]+$", log, re.M)
+    assert re.search(r"warm-up before the first step: [\d.]+ s", log)
+    rows = log[log.index("   Step") : log.index("Loop time")].splitlines()[1:]
+    assert all(re.fullmatch(r"[\d .eE+-]+", row) for row in rows if row), "expected nothing between thermo rows"
+    assert "pair_style mlff" in log[log.index("CITE") :] if "CITE" in log else True
+
+
+def test_no_closing_block_without_timers(lammps: Lammps, tmp_path: Path) -> None:
+    assert "time per call" not in single_point(lammps, tmp_path, extra="timer loop").log
+
+
+def test_student_is_found_through_lammps_potentials(
+    lammps: Lammps, tmp_path: Path, metal: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    shutil.copy(STUDENT, shelf / "on-the-shelf.pt")
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(shelf) + os.pathsep + "/nowhere")
+    types, x = system()
+    write_data(tmp_path / "data.test", CELL, types, x, MASSES)
+    result = lammps.run(
+        tmp_path,
+        """
+        units metal
+        read_data data.test
+        pair_style mlff precision fp64
+        pair_coeff * * on-the-shelf.pt H O
+        thermo_style custom step pe
+        thermo_modify format float %.16g
+        run 0
+        """,
+    )
+    assert result.thermo["PotEng"][0] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-12)
+
+
+# ---------------------------------------------------------------------------------------------- mistakes
+
+MISTAKES = {
+    "later keyword": ("pair_style mlff check auto", r"keyword 'check' is planned for a later version"),
+    "later value": ("pair_style mlff precision bf16", r"'precision bf16' is planned .* Use fp64 or fp32 instead"),
+    "unknown keyword": ("pair_style mlff model x.pt", r"expected a keyword \(engine, precision or jit\), found 'model'"),
+    "no file": ("pair_coeff * * nowhere.pt H O", r"expected a student's file, found no file 'nowhere.pt'"),
+    "not a student": ("pair_coeff * * data.test H O", r"data.test: expected .*found"),
+    "unknown element": (f"pair_coeff * * {STUDENT} H Xe", r"Xe"),
+    "too few elements": (f"pair_coeff * * {STUDENT} H", r"expected '\* \* FILE' and one element .* 2 atom types"),
+    "no pair_coeff": ("pair_style mlff", r"All pair coeffs are not set"),  # LAMMPS's own
+    "units": ("units lj", r"expected units metal, real, electron or si, found units lj"),
+    "group": ("neigh_modify include some", r"found 'neigh_modify include'"),
+}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_gets_a_sentence_and_all_ranks_stop(lammps: Lammps, tmp_path: Path, mistake: str, ranks: int) -> None:
+    command, message = MISTAKES[mistake]
+    lines = {
+        "units": "units metal",
+        "read_data": "read_data data.test",
+        "pair_style": "pair_style mlff",
+        "pair_coeff": f"pair_coeff * * {STUDENT} H O",
+    }
+    if mistake == "no pair_coeff":
+        del lines["pair_coeff"]
+    lines[command.split()[0]] = command
+    if mistake == "group":
+        lines["read_data"] += "\ngroup some id 1:4\natom_modify first some"
+    types, x = system()
+    write_data(tmp_path / "data.test", CELL, types, x, MASSES)
+    result = lammps.run(tmp_path, "\n".join(lines.values()) + "\nfix 1 all nve\nrun 1\n", ranks, fails=True)
+    text = " ".join(result.log.split())
+    assert re.search(message, text), text[-1500:]
+    assert "ERROR" in text
+
+
+def test_special_bonds_that_remove_neighbors_are_refused(lammps: Lammps, tmp_path: Path) -> None:
+    script = f"""
+    units metal
+    atom_style bond
+    region box block 0 12 0 12 0 12
+    create_box 2 box bond/types 1 extra/bond/per/atom 2 extra/special/per/atom 4
+    mass 1 1.0
+    mass 2 16.0
+    create_atoms 1 single 5 5 5
+    create_atoms 2 single 6 5 5
+    bond_style zero
+    bond_coeff * 1.0
+    create_bonds single/bond 1 1 2
+    special_bonds lj/coul {{weight}} {{weight}} {{weight}}
+    pair_style mlff precision fp64
+    pair_coeff * * {STUDENT} H O
+    thermo_style custom step pe
+    run 0
+    """
+    refused = lammps.run(tmp_path / "0", script.format(weight=0), fails=True)
+    assert "special_bonds' that remove 1-2 neighbors" in " ".join(refused.log.split())
+    kept = lammps.run(tmp_path / "1", script.format(weight=1))
+    without_bonds = lammps.run(
+        tmp_path / "2", script.format(weight=0).replace("create_bonds single/bond 1 1 2", "")
+    )
+    assert kept.thermo["PotEng"][0] == pytest.approx(without_bonds.thermo["PotEng"][0], rel=1e-12)
