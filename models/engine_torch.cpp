@@ -7,6 +7,7 @@
 // be called), and no custom autograd function is needed.
 
 #include "engine.h"
+#include "heap.h"
 #include "mlff_error.h"
 #include "model_file.h"
 
@@ -102,6 +103,7 @@ EngineTorch::EngineTorch(const ModelFile &model, const EngineSettings &settings)
     settings_(settings), geometry_type_(settings.precision == Precision::FP64 ? torch::kDouble : torch::kFloat),
     num_channels_(model.num_channels), num_interactions_(model.num_interactions)
 {
+  keep_freed_memory();
   std::istringstream archive(std::string(model.bytes().begin(), model.bytes().end()));
   program_ = torch::jit::load(archive, torch::kCPU);
   program_.eval();
@@ -125,7 +127,7 @@ Graph EngineTorch::graph(const EdgeList &edges)
     return torch::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, torch::kLong);
   };
   const Tensor rij = torch::from_blob(const_cast<double *>(edges.rij), {edges.num_edges, 3}, torch::kDouble);
-  return {edges.num_owned_centers, edges.num_centers,  edges.num_nodes,      indices(element_),
+  return {edges.num_owned_centers, edges.num_centers,  edges.num_nodes,       indices(element_),
           indices(center_),        indices(neighbor_), rij.to(geometry_type_)};
 }
 
@@ -284,8 +286,8 @@ std::unique_ptr<Engine> make_engine_torch(const ModelFile &model, const EngineSe
   try {
     return std::make_unique<EngineTorch>(model, settings);
   } catch (const c10::Error &error) {
-    throw Error(model.path + ": LibTorch " + TORCH_VERSION + " cannot load the student's program: " +
-                error.what_without_backtrace());
+    throw Error(model.path + ": LibTorch " + TORCH_VERSION +
+                " cannot load the student's program: " + error.what_without_backtrace());
   }
 }
 

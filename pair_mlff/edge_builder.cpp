@@ -61,8 +61,14 @@ mlff::EdgeList EdgeBuilder::edges()
   number_nodes();
   fill_rows();
   const int num_centers = static_cast<int>(atom_of_center_.size());
-  return {num_centers,         num_centers,        static_cast<int>(element_.size()), static_cast<int>(neighbor_.size()),
-          element_.data(),     first_edge_.data(), neighbor_.data(),                  rij_.data()};
+  return {num_centers,
+          num_centers,
+          static_cast<int>(element_.size()),
+          static_cast<int>(neighbor_.size()),
+          element_.data(),
+          first_edge_.data(),
+          neighbor_.data(),
+          rij_.data()};
 }
 
 // Groups that are excluded against all atoms: their atoms are absent, as fix gcmc marks a trial deletion. LAMMPS

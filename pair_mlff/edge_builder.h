@@ -44,8 +44,8 @@ class EdgeBuilder : protected Pointers {
 
   // of the last re-neighboring, all by LAMMPS's atom index
   std::vector<int> owner_;
-  std::vector<int> row_of_atom_;                       // [nlocal], -1: not in the list
-  std::vector<int> first_candidate_, candidate_;       // rows of the list with skin
+  std::vector<int> row_of_atom_;                    // [nlocal], -1: not in the list
+  std::vector<int> first_candidate_, candidate_;    // rows of the list with skin
 
   // of this step
   std::vector<int> node_of_atom_, atom_of_center_, element_, first_edge_, neighbor_;

@@ -23,23 +23,22 @@ struct Keyword {
 const std::vector<Keyword> &known_keywords()
 {
   const auto nothing = [](Keywords &) {};
-  static const std::vector<Keyword> keywords{
-      {"engine", {{"auto", nothing}, {"torch", nothing}, {"fused", {}}}},
-      {"precision",
-       {{"fp64", [](Keywords &k) { k.precision = Precision::FP64; }},
-        {"fp32", [](Keywords &k) { k.precision = Precision::FP32; }},
-        {"tf32", {}},
-        {"bf16", {}},
-        {"fp16", {}}}},
-      {"jit",
-       {{"off", [](Keywords &k) { k.jit = Jit::OFF; }},
-        {"script", [](Keywords &k) { k.jit = Jit::SCRIPT; }},
-        {"freeze", [](Keywords &k) { k.jit = Jit::FREEZE; }},
-        {"aot", {}}}},
-      {"ghosts", {}},
-      {"graph", {}},
-      {"chunk", {}},
-      {"check", {}}};
+  static const std::vector<Keyword> keywords{{"engine", {{"auto", nothing}, {"torch", nothing}, {"fused", {}}}},
+                                             {"precision",
+                                              {{"fp64", [](Keywords &k) { k.precision = Precision::FP64; }},
+                                               {"fp32", [](Keywords &k) { k.precision = Precision::FP32; }},
+                                               {"tf32", {}},
+                                               {"bf16", {}},
+                                               {"fp16", {}}}},
+                                             {"jit",
+                                              {{"off", [](Keywords &k) { k.jit = Jit::OFF; }},
+                                               {"script", [](Keywords &k) { k.jit = Jit::SCRIPT; }},
+                                               {"freeze", [](Keywords &k) { k.jit = Jit::FREEZE; }},
+                                               {"aot", {}}}},
+                                             {"ghosts", {}},
+                                             {"graph", {}},
+                                             {"chunk", {}},
+                                             {"check", {}}};
   return keywords;
 }
 
@@ -77,16 +76,17 @@ Keywords parse_keywords(const std::vector<std::string> &words)
     if (keyword == all.end())
       throw Error("pair_style mlff: expected a keyword (" + usable_keywords() + "), found '" + words[i] + "'.");
     if (keyword->choices.empty())
-      throw Error("pair_style mlff: keyword '" + words[i] +
-                  "' is planned for a later version of this plugin and does nothing yet. Remove it; keywords today are " +
-                  usable_keywords() + ".");
+      throw Error(
+          "pair_style mlff: keyword '" + words[i] +
+          "' is planned for a later version of this plugin and does nothing yet. Remove it; keywords today are " +
+          usable_keywords() + ".");
     if (i + 1 == words.size())
       throw Error("pair_style mlff: expected " + usable_choices(*keyword) + " after keyword '" + words[i] +
                   "', found the end of the command.");
 
     const std::string &word = words[i + 1];
-    const auto choice = std::find_if(keyword->choices.begin(), keyword->choices.end(),
-                                     [&](const Choice &c) { return word == c.word; });
+    const auto choice =
+        std::find_if(keyword->choices.begin(), keyword->choices.end(), [&](const Choice &c) { return word == c.word; });
     if (choice == keyword->choices.end())
       throw Error("pair_style mlff: expected " + usable_choices(*keyword) + " after keyword '" + words[i] +
                   "', found '" + word + "'.");

@@ -7,7 +7,7 @@
 namespace mlff {
 
 struct BuildSettings {
-  int lammps_version = 0;                        // 20260704
+  int lammps_version = 0;                      // 20260704
   int bigint = 0, tagint = 0, imageint = 0;    // bytes
   bool mpi = false;                            // false: LAMMPS's own stubs
   std::string mpi_library;                     // "Open MPI", "MPICH", "" for stubs or others

@@ -35,8 +35,8 @@ namespace {
 #endif
 
 // Read from the plugin's bytes by `mlff doctor`.
-__attribute__((used)) const char SETTINGS_TEXT[] =
-    "mlff-settings:version=" LAMMPS_VERSION ";sizes=" MLFF_SIZES ";mpi=" MLFF_MPI ";libtorch=" MLFF_LIBTORCH_VERSION ";end";
+__attribute__((used)) const char SETTINGS_TEXT[] = "mlff-settings:version=" LAMMPS_VERSION ";sizes=" MLFF_SIZES
+                                                   ";mpi=" MLFF_MPI ";libtorch=" MLFF_LIBTORCH_VERSION ";end";
 
 std::string mpi_family(const std::string &library)
 {

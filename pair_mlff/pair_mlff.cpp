@@ -39,7 +39,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr int FORCE_WIDTH = 3;               // doubles an atom that go home from ghosts
+constexpr int FORCE_WIDTH = 3;                // doubles an atom that go home from ghosts
 constexpr int FORCE_AND_VIRIAL_WIDTH = 12;    // with nine components of virial
 
 // Adds the seconds of a scope to a sum.
@@ -205,8 +205,7 @@ void PairMLFF::init_style()
   if (!reported_) {
     const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
                                     : "exchange of rows before each interaction but the first";
-    if (comm->me == 0)
-      utils::logmesg(lmp, "{}", mlff::opening_report(*model_, *engine_, element_of_type_, ghosts));
+    if (comm->me == 0) utils::logmesg(lmp, "{}", mlff::opening_report(*model_, *engine_, element_of_type_, ghosts));
     reported_ = true;
   }
 }

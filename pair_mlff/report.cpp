@@ -33,13 +33,15 @@ std::string opening_report(const ModelFile &model, const Engine &engine, const s
   for (size_t type = 1; type < element_of_type.size(); ++type)
     types += print("%s%zu ", type == 1 ? "" : ", ", type) +
         (element_of_type[type] < 0 ? "NULL" : model.elements[element_of_type[type]]);
-  for (const auto &[what, value] : model.errors) errors += print("%s%s %.4g", errors.empty() ? "" : ", ", what.c_str(), value);
+  for (const auto &[what, value] : model.errors)
+    errors += print("%s%s %.4g", errors.empty() ? "" : ", ", what.c_str(), value);
 
   std::string text = "pair mlff:\n";
   text += line("student", model.name + (model.date.empty() ? "" : " (" + model.date + ")") + ", " + model.path);
-  text += line("network", print("PaiNN, %d channels, %d interactions, %d radial functions, %lld parameters, cutoff %g Angstrom",
-                                model.num_channels, model.num_interactions, model.num_radial,
-                                static_cast<long long>(model.num_parameters), model.cutoff));
+  text += line("network",
+               print("PaiNN, %d channels, %d interactions, %d radial functions, %lld parameters, cutoff %g Angstrom",
+                     model.num_channels, model.num_interactions, model.num_radial,
+                     static_cast<long long>(model.num_parameters), model.cutoff));
   text += line("teacher", model.teacher);
   text += line("errors", errors);
   text += line("types", types);

@@ -9,8 +9,8 @@ namespace mlff {
 // `virial` is sym xx yy zz xy xz yz, as LAMMPS orders it; per-atom virials have all nine components
 // xx yy zz xy xz yz yx zx zy, where ab is r_a F_b.
 struct Scatter {
-  double *share;    // [num_nodes][width], is added to: force, then (width 12) nine components of virial
-  int width;        // 3 or 12
+  double *share;     // [num_nodes][width], is added to: force, then (width 12) nine components of virial
+  int width;         // 3 or 12
   double *virial;    // [6], is added to; or null
 };
 

@@ -15,7 +15,9 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def missing_packages(names: list[str]) -> list[str]:
-    there = ask(["dpkg-query", "-W", "-f", "${binary:Package} ${db:Status-Status}\n", *_installed_or_known(names)]) or ""
+    there = (
+        ask(["dpkg-query", "-W", "-f", "${binary:Package} ${db:Status-Status}\n", *_installed_or_known(names)]) or ""
+    )
     installed = {line.split()[0].split(":")[0] for line in there.splitlines() if line.endswith(" installed")}
     return [name for name in names if name not in installed]
 
@@ -38,7 +40,9 @@ def install_packages(shell: Shell, names: list[str]) -> None:
             f"have this run once and start again: apt-get install {' '.join(names)}"
         )
     shell.run([*prefix, "apt-get", "update"])
-    shell.run([*prefix, "apt-get", "install", "-y", "--no-install-recommends", *names], fraction=_AptFraction(len(names)))
+    shell.run(
+        [*prefix, "apt-get", "install", "-y", "--no-install-recommends", *names], fraction=_AptFraction(len(names))
+    )
 
 
 class _AptFraction:
@@ -81,8 +85,9 @@ def fetch_source(shell: Shell, suite: str, version: str, sha256: str, target_fol
         source_list = private / "sources.list"
         source_list.write_text(f"deb-src [signed-by={KEYRING}] {mirror} {suite} main\n")
         options = [
-            f"Dir::Etc::sourcelist={source_list}", "Dir::Etc::sourceparts=/dev/null", f"Dir::State::lists={private}/lists",
-            f"Dir::Cache={private}", "APT::Get::List-Cleanup=0", "APT::Sandbox::User=", "Acquire::http::Timeout=30",
+            f"Dir::Etc::sourcelist={source_list}", "Dir::Etc::sourceparts=/dev/null",
+            f"Dir::State::lists={private}/lists", f"Dir::Cache={private}",
+            "APT::Get::List-Cleanup=0", "APT::Sandbox::User=", "Acquire::http::Timeout=30",
         ]  # fmt: skip
         flags = [word for option in options for word in ("-o", option)]
         status, text = shell.run(["apt-get", *flags, "update"], may_fail=True)
@@ -95,8 +100,9 @@ def fetch_source(shell: Shell, suite: str, version: str, sha256: str, target_fol
         address, found_version, ending, _, found_sha256 = found.groups()
         if found_version != version or found_sha256 != sha256:
             raise Failure(
-                f"Expected LAMMPS {version} (SHA-256 {sha256}) in Debian {suite}, found {found_version} ({found_sha256}): "
-                f"Debian has moved on. Give a source tree of your own with --lammps-source, or a built one with --lammps-build."
+                f"Expected LAMMPS {version} (SHA-256 {sha256}) in Debian {suite}, found {found_version} "
+                f"({found_sha256}): Debian has moved on. Give a source tree of your own with --lammps-source, or a "
+                "built one with --lammps-build."
             )
         target = target_folder / f"lammps_{version}.orig.tar.{ending}"
         download.fetch(address, target, sha256, shell.progress, proxy=_apt_proxy())

@@ -55,15 +55,15 @@ def obtain(shell: Shell, kokkos: Kokkos, python: Path) -> None:
         status, _ = shell.run([*command, settings.KOKKOS_CARRIER], may_fail=True)
         if status:
             raise Failure(
-                f"Expected Kokkos {settings.KOKKOS_VERSION} in {settings.KOKKOS_CARRIER} on PyPI, pip could not reach it. "
-                "Give a LAMMPS tree that has lib/kokkos with --lammps-source, or a built LAMMPS with --lammps-build."
+                f"Expected Kokkos {settings.KOKKOS_VERSION} in {settings.KOKKOS_CARRIER} on PyPI, pip could not reach "
+                "it. Give a LAMMPS tree that has lib/kokkos with --lammps-source, or a built one with --lammps-build."
             )
     found = download.sha256_of(carrier)
     if found != settings.KOKKOS_CARRIER_SHA256:
         carrier.unlink()
         raise Failure(
-            f"Expected SHA-256 {settings.KOKKOS_CARRIER_SHA256} of {carrier.name}, found {found}; the file was removed. "
-            "Start again, or give a built LAMMPS with --lammps-build."
+            f"Expected SHA-256 {settings.KOKKOS_CARRIER_SHA256} of {carrier.name}, found {found}; the file was "
+            "removed. Start again, or give a built LAMMPS with --lammps-build."
         )
     archive.unpack(carrier, kokkos.source, "core/src/Kokkos_Core.hpp", [])
 

@@ -115,7 +115,9 @@ class Lammps:
         if not found:
             raise Failure(f"--lammps-build: expected a program {self.lmp} that answers to -h, found none that does.")
         missing = ", ".join(sorted(set(self.packages) - found.packages))
-        raise Failure(f"--lammps-build: expected packages {', '.join(self.packages)}, found {self.lmp} without {missing}.")
+        raise Failure(
+            f"--lammps-build: expected packages {', '.join(self.packages)}, found {self.lmp} without {missing}."
+        )
 
     def _obtain(self, shell: Shell) -> None:
         downloads = settings.cache_folder() / "downloads"
@@ -131,9 +133,9 @@ class Lammps:
             archive.unpack(tarball, target, "src/version.h", PARTS)
             return
         raise Failure(
-            f"Expected LAMMPS {self.release.version} from the LAMMPS project or from Debian {self.release.debian_suite}, "
-            f"could reach neither; give your own tree with --lammps-source DIR, or a built one with --lammps-build DIR. "
-            f"({' '.join(reasons[1:])})"
+            f"Expected LAMMPS {self.release.version} from the LAMMPS project or from Debian "
+            f"{self.release.debian_suite}, could reach neither; give your own tree with --lammps-source DIR, or a "
+            f"built one with --lammps-build DIR. ({' '.join(reasons[1:])})"
         )
 
     def _from_cached_file(self, shell: Shell, downloads: Path) -> tuple[Path, str]:

@@ -18,9 +18,9 @@ def duration(seconds: float) -> str:
 class Progress:
     """On a terminal the line is rewritten twice a second; elsewhere (a CI log) a new line comes every 30 seconds."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
-        self.out = out
-        self.live = out.isatty()
+    def __init__(self, out: TextIO | None = None) -> None:
+        self.out = out or sys.stdout
+        self.live = self.out.isatty()
         self.interval = 0.5 if self.live else 30.0
         self.started = self.shown = time.monotonic()
         self.title, self.typical, self.rest = "", 1.0, 0.0

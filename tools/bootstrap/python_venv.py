@@ -13,7 +13,7 @@ from .failure import Failure
 from .shell import Shell, ask
 from .steps import Step
 
-DOWNLOADS_OF_TORCH = 2600.0  # MB that pip fetches for the wheel and its CUDA libraries
+DOWNLOADS = 2800.0  # MB that pip fetches: the torch wheel, its CUDA libraries and the rest
 
 QUESTION = """
 import importlib.metadata as metadata, json
@@ -57,13 +57,13 @@ class SharedVenv:
         status, _ = shell.run([*pip, *wanted], fraction=_PipFraction(), may_fail=True)
         if status:
             raise Failure(
-                f"pip could not install {' '.join(wanted)} into {self.folder}. Behind a proxy or with an index of your own, "
-                "configure pip (pip config, PIP_INDEX_URL, PIP_PROXY); the log has pip's own words."
+                f"pip could not install {' '.join(wanted)} into {self.folder}. Behind a proxy or with an index of your "
+                "own, configure pip (pip config, PIP_INDEX_URL, PIP_PROXY); the log has pip's own words."
             )
 
 
 class _PipFraction:
-    """Sums the sizes that pip names as it starts each download; the last tenth is installation."""
+    """Sums the sizes that pip names as it starts each download; unpacking them takes the other half of the time."""
 
     def __init__(self) -> None:
         self.begun = self.current = 0.0
@@ -73,7 +73,7 @@ class _PipFraction:
         if found:
             self.begun += self.current
             self.current = float(found[1]) * {"kB": 1e-3, "MB": 1.0, "GB": 1e3}[found[2]]
-            return min(0.9, 0.9 * self.begun / DOWNLOADS_OF_TORCH)
+            return min(0.5, 0.5 * self.begun / DOWNLOADS)
         return None
 
 

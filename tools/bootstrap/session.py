@@ -19,7 +19,9 @@ from .steps import Step
 
 def parser(description: str) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description)
-    result.add_argument("--lammps-source", type=_path, help="LAMMPS tree of your own, which is then built into the cache")
+    result.add_argument(
+        "--lammps-source", type=_path, help="LAMMPS tree of your own, which is then built into the cache"
+    )
     result.add_argument("--lammps-build", type=_path, help="folder in which you built LAMMPS (with PLUGIN, shared MPI)")
     return result
 

@@ -10,7 +10,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BUILD = CHECKOUT / "build"
 
 TORCH_VERSION = "2.11.0"
-PYTHON_PACKAGES = ["numpy", "ase", "matscipy", "safetensors", "tqdm", "matplotlib", "setuptools"]
+PYTHON_PACKAGES = ["numpy", "ase", "matscipy", "safetensors", "tqdm", "matplotlib", "setuptools", "wheel"]
 PYTHON_PACKAGES_FOR_TESTS = ["pytest", "ruff==0.17.6", "h5py", "scipy"]  # ruff pinned: its format changes with it
 
 DEBIAN_PACKAGES = [

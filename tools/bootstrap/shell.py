@@ -1,4 +1,4 @@
-"""Runs programs: their output goes to the log, their own counters move the progress line, and nothing waits for input."""
+"""Runs programs: their output goes to the log, their counters move the progress line, and nothing waits for input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests: format, warnings as errors, ctest, the sanitizers, a machine without CUDA; and the verdict over all of them."""
+"""The tests: format, warnings as errors, ctest, the sanitizers, a machine without CUDA; and one verdict over them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,11 @@ class Tests:
 
     def _configure_without_cuda(self, shell: Shell) -> None:
         bare = PluginBuild(
-            settings.BUILD / "without-cuda", self.build.lammps, self.build.libtorch, self.build.python, self.build.options
+            settings.BUILD / "without-cuda",
+            self.build.lammps,
+            self.build.libtorch,
+            self.build.python,
+            self.build.options,
         )
         bare.configure(shell, *WITHOUT_CUDA)
         self.total.passed += 1
@@ -90,7 +94,8 @@ class Tests:
         )  # fmt: skip
         if not junit.exists():
             raise Failure(f"Expected ctest to write {junit}, found none: it could not start.")
-        entries = verdict.read_junit(junit)
+        listing = ask(["ctest", "--test-dir", folder, "--show-only=json-v1", *selection])
+        entries = verdict.read_junit(junit, verdict.read_labels(listing or '{"tests": []}'))
         self.entries += entries
         for entry in entries:
             self.total.add(verdict.count_entry(entry))
@@ -116,7 +121,9 @@ def source_files() -> list[str]:
     """Files of the checkout that git knows or would take, so that neither build folders nor caches are looked at."""
     listing = ask(["git", "-C", settings.CHECKOUT, "ls-files", "--cached", "--others", "--exclude-standard"])
     if listing is None:
-        raise Failure(f"Expected a git checkout in {settings.CHECKOUT}, found none; the tests need the list of its files.")
+        raise Failure(
+            f"Expected a git checkout in {settings.CHECKOUT}, found none; the tests need the list of its files."
+        )
     return [name for name in listing.splitlines() if (settings.CHECKOUT / name).is_file()]
 
 

@@ -1,11 +1,12 @@
 """Counts test cases in the output of ctest's entries, and decides whether a run counts as passed.
 
-A skip is a pass that nobody saw: it fails the run unless its reason is a line of unittest/allowed_skips.txt. The same holds
-for an entry in which no case ran, for tests that are disabled or deselected, and for expected failures.
+A skip is a pass that nobody saw: it fails the run unless its reason is a line of unittest/allowed_skips.txt. The same
+holds for tests that are disabled or deselected, and for expected failures. An entry in which no case ran has failed.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
@@ -44,18 +45,23 @@ class Entry:
     output: str
 
 
-def read_junit(path: Path) -> list[Entry]:
+def read_junit(path: Path, labels: dict[str, list[str]]) -> list[Entry]:
     entries = []
     for case in ElementTree.parse(path).iter("testcase"):
-        labels = [p.get("value") or "" for p in case.iter("property") if p.get("name") == "cmake_labels"]
+        name = case.get("name") or ""
         messages = [node.get("message") or "" for tag in ("failure", "skipped") for node in case.iter(tag)]
-        entries.append(
-            Entry(
-                case.get("name") or "", case.get("status") or "", float(case.get("time") or 0),
-                ";".join(labels).split(";"), " ".join(messages), case.findtext("system-out") or "",
-            )  # fmt: skip
-        )
+        status, output = case.get("status") or "", case.findtext("system-out") or ""
+        seconds = float(case.get("time") or 0)
+        entries.append(Entry(name, status, seconds, labels.get(name, []), " ".join(messages), output))
     return entries
+
+
+def read_labels(show_only: str) -> dict[str, list[str]]:
+    """Labels by name of entry, from what `ctest --show-only=json-v1` prints; ctest's JUnit file has none."""
+    return {
+        test["name"]: next((p["value"] for p in test.get("properties", []) if p["name"] == "LABELS"), [])
+        for test in json.loads(show_only)["tests"]
+    }
 
 
 def count_entry(entry: Entry) -> Count:
@@ -125,6 +131,6 @@ def refused(skips: Iterable[Skip], allowed: set[str]) -> list[Skip]:
 def seconds_by_label(entries: Iterable[Entry]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     for entry in entries:
-        for label in entry.labels:
-            seconds[label or "without label"] += entry.seconds
+        for label in entry.labels or ["none"]:
+            seconds[label] += entry.seconds
     return dict(seconds)

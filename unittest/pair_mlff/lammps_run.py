@@ -53,7 +53,9 @@ class Lammps:
         result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
         log = result.stdout + result.stderr
         if fails:
-            assert result.returncode != 0, f"expected LAMMPS to stop with an error, found a finished run:\n{log[-3000:]}"
+            assert result.returncode != 0, (
+                f"expected LAMMPS to stop with an error, found a finished run:\n{log[-3000:]}"
+            )
         else:
             assert result.returncode == 0, f"LAMMPS stopped:\n{log[-4000:]}"
         dump = folder / "dump.txt"
@@ -120,7 +122,9 @@ def write_data(path: Path, cell: np.ndarray, types: np.ndarray, positions: np.nd
     path.write_text("\n".join(lines) + "\n")
 
 
-def scattered_points(rng: np.random.Generator, count: int, low: np.ndarray, high: np.ndarray, apart: float) -> np.ndarray:
+def scattered_points(
+    rng: np.random.Generator, count: int, low: np.ndarray, high: np.ndarray, apart: float
+) -> np.ndarray:
     """Points in a box, no two nearer than `apart` (without images)."""
     points: list[np.ndarray] = []
     while len(points) < count:

@@ -51,7 +51,8 @@ def lammps_edges(lammps: Lammps, folder: Path, cell: np.ndarray, boundary: str, 
 
 def brute_force(cell: np.ndarray, boundary: str, x: np.ndarray) -> np.ndarray:
     reach = [
-        int(np.ceil(CUTOFF * np.linalg.norm(np.linalg.inv(cell)[:, a]))) + 1 if boundary[a] == "p" else 0 for a in range(3)
+        int(np.ceil(CUTOFF * np.linalg.norm(np.linalg.inv(cell)[:, a]))) + 1 if boundary[a] == "p" else 0
+        for a in range(3)
     ]
     rows = []
     for shift in itertools.product(*[range(-n, n + 1) for n in reach]):

@@ -41,12 +41,14 @@ TEST(Keywords, AreReadInAnyOrder)
 
 TEST(Keywords, UnknownKeywordIsNamedWithTheKnownOnes)
 {
-  EXPECT_THAT(message_for({"presicion", "fp64"}), HasSubstr("expected a keyword (engine, precision or jit), found 'presicion'"));
+  EXPECT_THAT(message_for({"presicion", "fp64"}),
+              HasSubstr("expected a keyword (engine, precision or jit), found 'presicion'"));
 }
 
 TEST(Keywords, UnknownValueIsNamedWithTheKnownOnes)
 {
-  EXPECT_THAT(message_for({"precision", "double"}), HasSubstr("expected fp64 or fp32 after keyword 'precision', found 'double'"));
+  EXPECT_THAT(message_for({"precision", "double"}),
+              HasSubstr("expected fp64 or fp32 after keyword 'precision', found 'double'"));
   EXPECT_THAT(message_for({"jit", "on"}), HasSubstr("expected off, script or freeze after keyword 'jit', found 'on'"));
 }
 

@@ -101,7 +101,14 @@ def test_virial_is_the_derivative_of_the_energy(lammps: Lammps, tmp_path: Path) 
     volume = np.linalg.det(CELL)
     bar = 1.602176634e6  # bar per eV/Å^3
     # lower triangular strains keep LAMMPS's form of the cell; x_b = sum_a x_a (1 + strain)_ab
-    for column, (a, b) in {"Pxx": (0, 0), "Pyy": (1, 1), "Pzz": (2, 2), "Pxy": (1, 0), "Pxz": (2, 0), "Pyz": (2, 1)}.items():
+    for column, (a, b) in {
+        "Pxx": (0, 0),
+        "Pyy": (1, 1),
+        "Pzz": (2, 2),
+        "Pxy": (1, 0),
+        "Pxz": (2, 0),
+        "Pyz": (2, 1),
+    }.items():
         strain = np.zeros((3, 3))
         strain[a, b] = eps
         energy = [run_strained(f"{column}{s}", s * strain).thermo["PotEng"][0] for s in (1, -1)]
@@ -182,7 +189,10 @@ def test_student_is_found_through_lammps_potentials(
 MISTAKES = {
     "later keyword": ("pair_style mlff check auto", r"keyword 'check' is planned for a later version"),
     "later value": ("pair_style mlff precision bf16", r"'precision bf16' is planned .* Use fp64 or fp32 instead"),
-    "unknown keyword": ("pair_style mlff model x.pt", r"expected a keyword \(engine, precision or jit\), found 'model'"),
+    "unknown keyword": (
+        "pair_style mlff model x.pt",
+        r"expected a keyword \(engine, precision or jit\), found 'model'",
+    ),
     "no file": ("pair_coeff * * nowhere.pt H O", r"expected a student's file, found no file 'nowhere.pt'"),
     "not a student": ("pair_coeff * * data.test H O", r"data.test: expected .*found"),
     "unknown element": (f"pair_coeff * * {STUDENT} H Xe", r"Xe"),
@@ -238,7 +248,5 @@ def test_special_bonds_that_remove_neighbors_are_refused(lammps: Lammps, tmp_pat
     refused = lammps.run(tmp_path / "0", script.format(weight=0), fails=True)
     assert "special_bonds' that remove 1-2 neighbors" in " ".join(refused.log.split())
     kept = lammps.run(tmp_path / "1", script.format(weight=1))
-    without_bonds = lammps.run(
-        tmp_path / "2", script.format(weight=0).replace("create_bonds single/bond 1 1 2", "")
-    )
+    without_bonds = lammps.run(tmp_path / "2", script.format(weight=0).replace("create_bonds single/bond 1 1 2", ""))
     assert kept.thermo["PotEng"][0] == pytest.approx(without_bonds.thermo["PotEng"][0], rel=1e-12)

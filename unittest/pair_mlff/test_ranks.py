@@ -49,7 +49,9 @@ def run(lammps: Lammps, folder: Path, ranks: int, newton: str = "on", style: str
     rng = np.random.default_rng(11)
     box = np.array([24.0, 8.8, 9.1])
     positions = scattered_points(rng, 110, np.zeros(3), np.array([17.0, 8.1, 8.4]), 1.55)
-    write_data(folder / "data.test", np.diag(box), rng.integers(1, 4, len(positions)), positions, [1.008, 12.011, 15.999])
+    write_data(
+        folder / "data.test", np.diag(box), rng.integers(1, 4, len(positions)), positions, [1.008, 12.011, 15.999]
+    )
     script = SCRIPT.format(
         newton=newton,
         style=style,
@@ -87,9 +89,10 @@ def test_equals_one_rank(lammps: Lammps, tmp_path: Path, one_rank: Run, ranks: i
     scale = np.abs(one_rank.thermo["Press"]).max()
     for column in ("Press", "Pxx", "Pyy", "Pzz", "Pxy", "Pxz", "Pyz"):
         assert np.abs(many.thermo[column] - one_rank.thermo[column]).max() < TOLERANCE * scale
-    assert np.abs(many.thermo["PotEng"] - one_rank.thermo["PotEng"]).max() < TOLERANCE * np.abs(
-        one_rank.thermo["PotEng"]
-    ).max()
+    assert (
+        np.abs(many.thermo["PotEng"] - one_rank.thermo["PotEng"]).max()
+        < TOLERANCE * np.abs(one_rank.thermo["PotEng"]).max()
+    )
     # it was a test of what it says: lists were rebuilt, and the halo is one cutoff wide, not three
     assert many.number(r"Neighbor list builds = (\d+)") >= 3
     assert many.number(r"ghost atom cutoff = ([\d.]+)") == pytest.approx(CUTOFF + SKIN)
@@ -126,7 +129,9 @@ def test_lone_atom(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
 def test_zero_edges(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
     """Atoms farther apart than the cutoff have no forces, and the energy is the sum of the lone atoms'."""
     positions = np.array([[1.0, 1, 1], [11.0, 1, 1], [21.0, 1, 1]])
-    script = SCRIPT.format(newton="on", style="brick", processors="", balance="", jit="freeze", student=STUDENT, skin=SKIN)
+    script = SCRIPT.format(
+        newton="on", style="brick", processors="", balance="", jit="freeze", student=STUDENT, skin=SKIN
+    )
     script = script.replace("velocity        all create 1500 4711 loop geom", "")
     energies = []
     for name, kinds, points in [("all", [1, 2, 3], positions), *((str(k), [k], positions[:1]) for k in (1, 2, 3))]:
@@ -138,15 +143,15 @@ def test_zero_edges(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
 
 
 def test_no_atoms(lammps: Lammps, tmp_path: Path) -> None:
-    script = """
+    script = f"""
     units metal
     region box block 0 20 0 20 0 20
     create_box 3 box
     mass * 1.0
     pair_style mlff
-    pair_coeff * * {student} H C O
+    pair_coeff * * {STUDENT} H C O
     thermo_style custom step pe
     fix 1 all nve
     run 2
-    """.format(student=STUDENT)
+    """
     assert lammps.run(tmp_path, script).thermo["PotEng"][-1] == 0.0

@@ -21,9 +21,15 @@ TEST(Scatter, ForcesArePlusOnTheCenterAndMinusOnTheNeighbor)
   const Example e;
   std::vector<double> force(9, 0.0);
   mlff::scatter_edges(e.edges, e.gradient.data(), {force.data(), 3, nullptr});
-  const std::vector<double> expected{0.1 - 0.4 - 0.7, 0.2 + 0.5 + 0.8, 0.3 - 0.6 - 0.9,    // edges 0, 1 from it, 2 to it
-                                     0.7 - 0.1,       -0.8 - 0.2,      0.9 - 0.3,          //
-                                     0.4,             -0.5,            0.6};
+  const std::vector<double> expected{0.1 - 0.4 - 0.7,
+                                     0.2 + 0.5 + 0.8,
+                                     0.3 - 0.6 - 0.9,    // edges 0, 1 from it, 2 to it
+                                     0.7 - 0.1,
+                                     -0.8 - 0.2,
+                                     0.9 - 0.3,    //
+                                     0.4,
+                                     -0.5,
+                                     0.6};
   for (int k = 0; k < 9; ++k) EXPECT_NEAR(force[k], expected[k], 1e-15);
 }
 

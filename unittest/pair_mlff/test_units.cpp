@@ -26,8 +26,7 @@ TEST(Units, AgreeThroughSi)
 
 TEST(Units, OtherStylesAreRefusedByName)
 {
-  for (const char *style : {"lj", "cgs", "micro", "nano"})
-    try {
+  for (const char *style : {"lj", "cgs", "micro", "nano"}) try {
       units_of_style(style);
       FAIL() << "expected an error for units " << style;
     } catch (const mlff::Error &error) {

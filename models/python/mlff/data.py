@@ -103,7 +103,9 @@ class Frames:
     @staticmethod
     def join(parts: Sequence[Frames]) -> Frames:
         """All frames of several sets; trajectories keep their numbers, so callers number them apart."""
-        values = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Frames) if f.name != "first"}
+        values = {
+            f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Frames) if f.name != "first"
+        }
         sizes = np.concatenate([p.num_atoms() for p in parts])
         return Frames(first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), **values)
 
@@ -126,7 +128,9 @@ class Frames:
             positions=np.concatenate(positions).astype(np.float32),
             forces=np.full((atoms, 3), np.nan, np.float32),
             first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-            cell=np.array([np.zeros((3, 3)) if c is None else np.asarray(c) for c in cell], np.float64).reshape(n, 3, 3),
+            cell=np.array([np.zeros((3, 3)) if c is None else np.asarray(c) for c in cell], np.float64).reshape(
+                n, 3, 3
+            ),
             periodic=np.array([c is not None for c in cell], bool),
             energy=np.full(n, np.nan),
             virial=np.full((n, 6), np.nan, np.float32),
@@ -250,7 +254,9 @@ class Graph:
     num_frames: int
 
 
-def frame_graph(frames: Frames, index: int, elements: Sequence[int], cutoff: float, device: torch.device | str) -> Graph:
+def frame_graph(
+    frames: Frames, index: int, elements: Sequence[int], cutoff: float, device: torch.device | str
+) -> Graph:
     """The graph of one frame, with edge vectors subtracted in float64 and given as float32.
 
     ``elements``: atomic numbers in the order of the element index.
@@ -284,7 +290,9 @@ def join_graphs(graphs: Sequence[Graph]) -> Graph:
     )
 
 
-def energy_forces_virial(potential: Potential, graph: Graph, create_graph: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+def energy_forces_virial(
+    potential: Potential, graph: Graph, create_graph: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Energies [frames] (eV, float64), forces [nodes, 3] (eV/Å), virials [frames, 6] (eV).
 
     With g = dE/dr_ij of an edge: F_i += g, F_j -= g, and the virial is the sum of -r_ij (x) g. With ``create_graph``

@@ -302,7 +302,9 @@ def relax(dynamics: Dynamics, steps: int, largest: float = 0.05) -> None:
 # ------------------------------------------------------------------------------------------------------------- starting
 
 
-def water_molecule(rng: np.random.Generator, bond: tuple[float, float] = (0.96, 0.96), angle: float = 104.0) -> np.ndarray:
+def water_molecule(
+    rng: np.random.Generator, bond: tuple[float, float] = (0.96, 0.96), angle: float = 104.0
+) -> np.ndarray:
     """One molecule at the origin in a random orientation, [3, 3] in Å, order O, H, H; ``angle`` in degrees."""
     half = np.radians(angle) / 2
     hydrogen = np.array([[np.sin(half), np.cos(half), 0.0], [-np.sin(half), np.cos(half), 0.0]])

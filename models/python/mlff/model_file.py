@@ -46,7 +46,7 @@ def archive_checksum(archive: zipfile.ZipFile) -> str:
     """
     lines = []
     for path in archive.namelist():
-        relative = path.split("/", 1)[1]
+        relative = path.partition("/")[2]
         if relative != HEADER:
             lines.append((relative, f"{hashlib.sha256(archive.read(path)).hexdigest()}  {relative}\n"))
     return hashlib.sha256("".join(line for _, line in sorted(lines)).encode()).hexdigest()
@@ -96,30 +96,39 @@ def save_model(model: PaiNN, path: str | os.PathLike[str], name: str, **provenan
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The header of a student, with format, required fields and checksum verified."""
     try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+        with zipfile.ZipFile(path) as archive:
+            return _checked_header(archive, path)
+    except zipfile.BadZipFile as error:  # also a CRC that does not fit
         raise ModelFileError(
             f"{path}: expected a student written by 'mlff export' (a zip archive), found something else or a "
-            f"truncated file ({error}). Export the student again, or copy the file again."
+            f"truncated or damaged file ({error}). Export the student again, or copy the file again."
         ) from None
-    with archive:
-        top = archive.namelist()[0].split("/", 1)[0]
-        try:
-            header = json.loads(archive.read(f"{top}/{HEADER}"))
-        except KeyError:
-            raise ModelFileError(
-                f"{path}: expected a student with the record {HEADER}, found an archive without it (a raw "
-                "checkpoint, a plain TorchScript file or a .pt2 package). Make a student with 'mlff export'."
-            ) from None
-        if header.get("format") != FORMAT or header.get("format_version") != FORMAT_VERSION:
-            raise ModelFileError(
-                f"{path}: expected format {FORMAT} version {FORMAT_VERSION}, found {header.get('format')!r} version "
-                f"{header.get('format_version')!r}. Use a matching version of this software or export the student again."
-            )
-        missing = [field for field in REQUIRED_FIELDS if field not in header]
-        if missing:
-            raise ModelFileError(f"{path}: the header lacks {', '.join(missing)}. Export the student again.")
-        found = archive_checksum(archive)
+
+
+def _checked_header(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str, Any]:
+    top = archive.namelist()[0].split("/", 1)[0] if archive.namelist() else ""
+    try:
+        header = json.loads(archive.read(f"{top}/{HEADER}"))
+    except KeyError:
+        raise ModelFileError(
+            f"{path}: expected a student with the record {HEADER}, found an archive without it (a raw "
+            "checkpoint, a plain TorchScript file or a .pt2 package). Make a student with 'mlff export'."
+        ) from None
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise ModelFileError(
+            f"{path}: expected a JSON object in {HEADER}, found something else. Export the student again."
+        )
+    if header.get("format") != FORMAT or header.get("format_version") != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: expected format {FORMAT} version {FORMAT_VERSION}, found {header.get('format')!r} version "
+            f"{header.get('format_version')!r}. Use a matching version of this software or export the student again."
+        )
+    missing = [field for field in REQUIRED_FIELDS if field not in header]
+    if missing:
+        raise ModelFileError(f"{path}: the header lacks {', '.join(missing)}. Export the student again.")
+    found = archive_checksum(archive)
     if found != header["sha256"]:
         raise ModelFileError(
             f"{path}: the header states the checksum {header['sha256']}, found {found}: the file was changed or "

@@ -28,7 +28,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
 
 __all__ = ["PaiNN", "SIZES"]
 
@@ -44,6 +43,11 @@ SIZES: dict[str, tuple[int, int, int]] = {
 def envelope(y: Tensor) -> Tensor:
     """1 - 10 y^3 + 15 y^4 - 6 y^5: one at 0, zero with two zero derivatives at 1."""
     return 1.0 - y * y * y * (10.0 - y * (15.0 - 6.0 * y))
+
+
+def constants(values: list[float], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor of the values, each exact; in TorchScript ``torch.tensor(values)`` rounds them to float32 first."""
+    return torch.stack([torch.full([], value, dtype=dtype, device=device) for value in values])
 
 
 class Linear(nn.Linear):
@@ -70,7 +74,9 @@ class Interaction(nn.Module):
         self.vector_v = Linear(F, F, bias=False)
         self.update = nn.Sequential(Linear(2 * F, F), nn.SiLU(), Linear(F, 3 * F))  # a = (ss, sv, vv)
 
-    def message(self, x: Tensor, center: Tensor, neighbor: Tensor, u: Tensor, basis: Tensor, num_centers: int) -> Tensor:
+    def message(
+        self, x: Tensor, center: Tensor, neighbor: Tensor, u: Tensor, basis: Tensor, num_centers: int
+    ) -> Tensor:
         """x + sum over neighbors of (phi_s w_s, phi_vv v w_vv + u phi_vs w_vs): [num_centers, 4, F].
 
         The rows (phi_s, phi_vs, phi_vv v) are made once a node, so that an edge only multiplies by its filter.
@@ -94,7 +100,14 @@ class Interaction(nn.Module):
         return [torch.nn.functional.linear(basis, part).unsqueeze(1) for part in w]
 
     def first_message(
-        self, embedding: Tensor, element: Tensor, center: Tensor, neighbor: Tensor, u: Tensor, basis: Tensor, num_centers: int
+        self,
+        embedding: Tensor,
+        element: Tensor,
+        center: Tensor,
+        neighbor: Tensor,
+        u: Tensor,
+        basis: Tensor,
+        num_centers: int,
     ) -> Tensor:
         """`message` for v = 0 and s = embedding[element]: sums over neighbors first, channels afterwards.
 
@@ -221,25 +234,27 @@ class PaiNN(nn.Module):
     @torch.jit.export
     def readout(self, x: Tensor, element: Tensor) -> Tensor:
         """Atom energies [num_centers] (eV, float64) from final features, with the reference energies."""
-        reference = torch.tensor(self.reference_energies, dtype=torch.float64, device=x.device)
+        reference = constants(self.reference_energies, torch.float64, x.device)
         return self.energy(x[:, 0]).squeeze(1).to(torch.float64) + reference.index_select(0, element[: x.size(0)])
 
     @torch.jit.export
     def pair_energy(self, element: Tensor, center: Tensor, neighbor: Tensor, rij: Tensor, num_centers: int) -> Tensor:
         """ZBL energy [num_centers] (eV, float64); half of each pair's goes to either atom."""
         d = torch.linalg.vector_norm(rij, dim=1)
-        number = torch.tensor(self.atomic_numbers, dtype=rij.dtype, device=rij.device)
-        radius = torch.tensor(self.zbl_radii, dtype=rij.dtype, device=rij.device)
+        number = constants(self.atomic_numbers, rij.dtype, rij.device)
+        radius = constants(self.zbl_radii, rij.dtype, rij.device)
         zi, zj = element.index_select(0, center), element.index_select(0, neighbor)
         charge = number.pow(0.23)
         x = d * ((charge.index_select(0, zi) + charge.index_select(0, zj)) / self.zbl_length)
         screening = torch.zeros_like(d)
-        for weight, decay in zip(self.zbl_weights, self.zbl_decays):
+        for weight, decay in zip(self.zbl_weights, self.zbl_decays, strict=False):
             screening = screening + weight * torch.exp(-decay * x)
         y = (d / (radius.index_select(0, zi) + radius.index_select(0, zj))).clamp(max=1.0)
         product = number.index_select(0, zi) * number.index_select(0, zj)
         pair = (0.5 * self.coulomb) * product / d * screening * envelope(y)
-        return torch.zeros(num_centers, dtype=torch.float64, device=d.device).index_add(0, center, pair.to(torch.float64))
+        return torch.zeros(num_centers, dtype=torch.float64, device=d.device).index_add(
+            0, center, pair.to(torch.float64)
+        )
 
     def forward(self, element: Tensor, center: Tensor, neighbor: Tensor, rij: Tensor) -> Tensor:
         """Atom energies [num_nodes] (eV, float64); every node is a center."""
