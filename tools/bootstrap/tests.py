@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 
@@ -32,14 +31,15 @@ class Tests:
         self.started = time.monotonic()
 
     def steps(self) -> list[Step]:
-        never = lambda: False  # noqa: E731 (a test that passed yesterday says nothing about today)
         return [
-            Step("format of sources", 10, never, self._format),
-            self.build.step("plugin and tests: build", 240),
-            Step("tests", 600, never, self._test),
-            Step("unit tests with AddressSanitizer and UBSan", 240, never, self._sanitize),
-            Step("configure without a CUDA toolkit", 10, never, self._configure_without_cuda),
+            Step("format of sources", 10, _never, self._format),
+            *self.build_and_test_steps(),
+            Step("unit tests with AddressSanitizer and UBSan", 240, _never, self._sanitize),
+            Step("configure without a CUDA toolkit", 10, _never, self._configure_without_cuda),
         ]
+
+    def build_and_test_steps(self) -> list[Step]:
+        return [self.build.step("plugin and tests: build", 240), Step("tests", 600, _never, self._test)]
 
     # ---- steps
     def _format(self, shell: Shell) -> None:
@@ -98,7 +98,11 @@ class Tests:
         entries = verdict.read_junit(junit, verdict.read_labels(listing or '{"tests": []}'))
         self.entries += entries
         for entry in entries:
-            self.total.add(verdict.count_entry(entry))
+            count = verdict.count_entry(entry)
+            self.total.add(count)
+            if count.failed:
+                shell.progress.line(f"---- last lines of {entry.name}:")
+                shell.progress.line("\n".join(entry.output.splitlines()[-20:]))
 
     # ---- the end
     def conclude(self, shell: Shell) -> bool:
@@ -117,6 +121,11 @@ class Tests:
         return failed == 0
 
 
+def _never() -> bool:
+    """A test that passed yesterday says nothing about today."""
+    return False
+
+
 def source_files() -> list[str]:
     """Files of the checkout that git knows or would take, so that neither build folders nor caches are looked at."""
     listing = ask(["git", "-C", settings.CHECKOUT, "ls-files", "--cached", "--others", "--exclude-standard"])
@@ -132,10 +141,3 @@ def _is_python_script(path: Path) -> bool:
         return False
     with path.open("rb") as stream:
         return stream.readline().startswith(b"#!") and b"python" in path.read_bytes()[:40]
-
-
-def commit() -> str:
-    described = subprocess.run(
-        ["git", "-C", settings.CHECKOUT, "describe", "--always", "--dirty"], capture_output=True, text=True
-    )
-    return described.stdout.strip() or "uncommitted"

@@ -1,0 +1,7 @@
+"""``python -m mlff``."""
+
+import sys
+
+from .command import main
+
+sys.exit(main())
