@@ -44,6 +44,14 @@ include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
   REQUIRED_VARS LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY VERSION_VAR LibTorch_VERSION)
 
+# A LibTorch that somebody built may still have the old ABI: then no function of it takes a std::__cxx11::string.
+file(STRINGS ${LibTorch_C10_LIBRARY} new_abi_names REGEX "__cxx11" LIMIT_COUNT 1)
+if(NOT new_abi_names)
+  message(FATAL_ERROR
+    "Expected a LibTorch compiled with the C++11 ABI (std::__cxx11::string), which LAMMPS has, found the old one in "
+    "${LibTorch_C10_LIBRARY}. Take a wheel of PyTorch 2.7 or newer, or LibTorch's 'cxx11-abi' archive.")
+endif()
+
 add_library(LibTorch::LibTorch INTERFACE IMPORTED)
 target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
   ${MLFF_LIBTORCH}/include ${MLFF_LIBTORCH}/include/torch/csrc/api/include)

@@ -3,8 +3,6 @@
 #include "load_guard.h"
 #include "pair_mlff.h"
 
-#include "comm.h"
-#include "error.h"
 #include "lammps.h"
 #include "lammpsplugin.h"
 #include "library.h"
@@ -24,24 +22,26 @@ namespace {
 #define MLFF_SIZES "smallbig"
 #endif
 
-#if defined(OPEN_MPI)
-#define MLFF_MPI "Open MPI"
-#elif defined(MPICH_VERSION) || defined(MPICH)
-#define MLFF_MPI "MPICH"
-#elif defined(MPI_VERSION)
-#define MLFF_MPI "MPI"
-#else
+#if defined(MPI_STUBS)
 #define MLFF_MPI "stubs"
+#elif defined(OPEN_MPI)
+#define MLFF_MPI "Open MPI"
+#elif defined(MPICH_VERSION) || defined(I_MPI_VERSION)
+#define MLFF_MPI "MPICH"
+#else
+#define MLFF_MPI "MPI"
 #endif
 
 // Read from the plugin's bytes by `mlff doctor`.
 __attribute__((used)) const char SETTINGS_TEXT[] = "mlff-settings:version=" LAMMPS_VERSION ";sizes=" MLFF_SIZES
                                                    ";mpi=" MLFF_MPI ";libtorch=" MLFF_LIBTORCH_VERSION ";end";
 
+// Libraries of one family share their binary interface, those of two do not.
 std::string mpi_family(const std::string &library)
 {
   if (library.find("Open MPI") != std::string::npos) return "Open MPI";
-  if (library.find("MPICH") != std::string::npos || library.find("Intel") != std::string::npos) return "MPICH";
+  for (const char *relative : {"MPICH", "Intel", "MVAPICH"})
+    if (library.find(relative) != std::string::npos) return "MPICH";
   return "";
 }
 
@@ -78,10 +78,11 @@ mlff::BuildSettings running_settings(void *lammps)
 
 extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle, void *register_plugin)
 {
-  auto *lammps = static_cast<LAMMPS *>(lmp);
+  // Until the guard is content no member of LAMMPS's classes is touched: in another version it may lie elsewhere.
   const std::string refusal = mlff::load_refusal(compiled_settings(), running_settings(lmp));
   if (!refusal.empty()) {
-    if (lammps->comm->me == 0) lammps->error->warning(FLERR, refusal);
+    if (lammps_extract_setting(lmp, "world_rank") == 0)
+      utils::logmesg(static_cast<LAMMPS *>(lmp), "WARNING: " + refusal + "\n");
     return;
   }
 

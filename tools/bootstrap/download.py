@@ -58,7 +58,7 @@ def fetch(
 def read(address: str, timeout: float) -> str:
     try:
         with urllib.request.urlopen(address, timeout=timeout) as answer:
-            return answer.read().decode()
+            return str(answer.read(), "utf-8")
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise Unreachable(f"Expected {address} to answer, found: {getattr(error, 'reason', error)}.") from None
 

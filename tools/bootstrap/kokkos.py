@@ -51,7 +51,7 @@ def obtain(shell: Shell, kokkos: Kokkos, python: Path) -> None:
     carrier = downloads / settings.KOKKOS_CARRIER_FILE
     if not carrier.exists():
         name = settings.KOKKOS_CARRIER.split("==")[0]
-        command = [python, "-m", "pip", "download", "--no-deps", "--no-binary", name, "-d", downloads]
+        command: list[str | Path] = [python, "-m", "pip", "download", "--no-deps", "--no-binary", name, "-d", downloads]
         status, _ = shell.run([*command, settings.KOKKOS_CARRIER], may_fail=True)
         if status:
             raise Failure(

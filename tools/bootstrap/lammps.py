@@ -85,18 +85,18 @@ class Lammps:
         if self.own_build:
             return [Step(f"your LAMMPS in {self.own_build}", 1, self.is_built, self._refuse_own_build)]
         version = self.release.version if not self.own_source else f"of {self.own_source}"
-        steps = [Step(f"LAMMPS {version}: sources", 60, self.is_obtained, self._obtain)]
+        steps = [Step(f"LAMMPS {version}: sources", 60, self.is_obtained, self._obtain, shared=True)]
         if "KOKKOS" in self.packages:
             steps += [
                 Step("Kokkos: sources", 30, lambda: self.is_built() or self._kokkos().is_obtained(),
-                     lambda shell: kokkos.obtain(shell, self._kokkos(), python)),
+                     lambda shell: kokkos.obtain(shell, self._kokkos(), python), shared=True),
                 Step("Kokkos: build", 60, lambda: self.is_built() or self._kokkos().is_built(),
-                     lambda shell: kokkos.build(shell, self._kokkos()), scales=True),
+                     lambda shell: kokkos.build(shell, self._kokkos()), scales=True, shared=True),
             ]  # fmt: skip
         typical = 1100 if "KOKKOS" in self.packages else 500
         if facts(self.lmp):
             typical //= 4  # some packages are added to a finished build
-        return [*steps, Step(f"LAMMPS {version}: build", typical, self.is_built, self._build, scales=True)]
+        return [*steps, Step(f"LAMMPS {version}: build", typical, self.is_built, self._build, scales=True, shared=True)]
 
     def is_obtained(self) -> bool:
         return (self.source / "src" / "version.h").exists()

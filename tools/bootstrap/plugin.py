@@ -6,13 +6,14 @@ from pathlib import Path
 
 from . import settings
 from .lammps import Lammps
+from .python_venv import CheckoutVenv
 from .shell import NINJA, Shell, ask, counted
 from .steps import Step
 
 
 class PluginBuild:
-    def __init__(self, folder: Path, lammps: Lammps, libtorch: Path, python: Path, options: list[str]) -> None:
-        self.folder, self.lammps, self.libtorch, self.python, self.options = folder, lammps, libtorch, python, options
+    def __init__(self, folder: Path, lammps: Lammps, venv: CheckoutVenv, options: list[str]) -> None:
+        self.folder, self.lammps, self.venv, self.options = folder, lammps, venv, options
 
     @property
     def plugin(self) -> Path:
@@ -44,6 +45,6 @@ class PluginBuild:
     def _definitions(self) -> list[str]:
         return [
             f"LAMMPS_SOURCE_DIR={self.lammps.source}", f"LAMMPS_BUILD_DIR={self.lammps.build}",
-            f"MLFF_LIBTORCH={self.libtorch}", f"Python3_EXECUTABLE={self.python}",
+            f"MLFF_LIBTORCH={self.venv.shared.libtorch}", f"Python3_EXECUTABLE={self.venv.python}",
             "CMAKE_CXX_COMPILER_LAUNCHER=ccache", *self.options,
         ]  # fmt: skip

@@ -24,19 +24,20 @@ class Progress:
         self.interval = 0.5 if self.live else 30.0
         self.started = self.shown = time.monotonic()
         self.title, self.typical, self.rest = "", 1.0, 0.0
-        self.fraction = 0.0
+        self.fraction = self.moved_at = 0.0  # how far the step is; seconds into the step when that last changed
 
     def begin(self, title: str, typical: float, rest: float) -> None:
         """Start a step that usually takes `typical` seconds and is followed by `rest` seconds of others."""
-        self.title, self.typical, self.rest, self.fraction = title, typical, rest, 0.0
+        self.title, self.typical, self.rest = title, typical, rest
+        self.fraction = self.moved_at = 0.0
         self.started = self.shown = time.monotonic()
         self._write(f"{title}: about {duration(typical)}, {duration(typical + rest)} for all that is left", keep=True)
 
     def update(self, fraction: float | None = None, note: str = "") -> None:
         """`fraction` of the step is done (None: unknown, as before)."""
-        if fraction is not None:
-            self.fraction = min(1.0, max(0.0, fraction))
         now = time.monotonic()
+        if fraction is not None and fraction != self.fraction:
+            self.fraction, self.moved_at = min(1.0, max(0.0, fraction)), now - self.started
         if now - self.shown < self.interval:
             return
         self.shown = now
@@ -48,8 +49,10 @@ class Progress:
     def time_left(self, elapsed: float) -> float:
         """Typical durations count until a tenth of the step is done; from there on, what this machine shows."""
         if self.fraction >= 0.1:
-            return elapsed * (1 - self.fraction) / self.fraction
-        return max(self.typical * (1 - self.fraction) - elapsed, 0.1 * self.typical)
+            left, since = self.moved_at * (1 - self.fraction) / self.fraction, elapsed - self.moved_at
+        else:
+            left, since = self.typical, elapsed
+        return max(left - since, 0.1 * left)
 
     def end(self, outcome: str = "done") -> None:
         self._write(f"{self.title}: {outcome} in {duration(time.monotonic() - self.started)}", keep=True)

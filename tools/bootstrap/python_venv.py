@@ -30,7 +30,9 @@ class SharedVenv:
 
     @property
     def site_packages(self) -> Path:
-        return next((self.folder / "lib").glob("python3*")) / "site-packages"
+        there = next((self.folder / "lib").glob("python3*"), None)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"  # of the Python that will make it
+        return (there or self.folder / "lib" / version) / "site-packages"
 
     @property
     def libtorch(self) -> Path:
@@ -38,7 +40,9 @@ class SharedVenv:
 
     def step(self) -> Step:
         typical = 30 if self.python.exists() else 150
-        return Step(f"Python environment with torch {self.torch_version}", typical, self.is_done, self._run)
+        return Step(
+            f"Python environment with torch {self.torch_version}", typical, self.is_done, self._run, shared=True
+        )
 
     def is_done(self) -> bool:
         answer = ask([self.python, "-c", QUESTION]) if self.python.exists() else None
@@ -52,7 +56,7 @@ class SharedVenv:
         if ask([self.python, "-m", "pip", "--version"]) is None:
             shutil.rmtree(self.folder, ignore_errors=True)  # an interrupted one has no pip
             shell.run([sys.executable, "-m", "venv", self.folder])
-        pip = [self.python, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+        pip: list[str | Path] = [self.python, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
         wanted = [f"torch=={self.torch_version}", *self.packages]
         status, _ = shell.run([*pip, *wanted], fraction=_PipFraction(), may_fail=True)
         if status:

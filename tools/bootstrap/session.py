@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import debian, settings
+from . import debian, interruption, settings
 from .failure import Failure
 from .lammps import Lammps
 from .progress import Progress, duration
@@ -34,7 +34,7 @@ def ground_steps(lammps: Lammps, venv: SharedVenv, debian_packages: list[str]) -
     """What stands before any build of the plugin."""
     return [
         Step("Debian packages", 60, lambda: not debian.missing_packages(debian_packages),
-             lambda shell: debian.install_packages(shell, debian.missing_packages(debian_packages))),
+             lambda shell: debian.install_packages(shell, debian.missing_packages(debian_packages)), shared=True),
         venv.step(),
         *lammps.steps(venv.python),
     ]  # fmt: skip
@@ -48,6 +48,7 @@ def run(name: str, body: Callable[[Shell], bool]) -> int:
     progress = Progress()
     progress.line(f"full log: {log}; cache: {settings.cache_folder()}")
     shell = Shell(log, progress)
+    interruption.install()
     again = "Start the same command again: it goes on where it stopped."
     try:
         good = body(shell)

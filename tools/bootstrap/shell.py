@@ -8,8 +8,10 @@ import selectors
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from . import interruption
 from .failure import Failure
 from .progress import Progress
 
@@ -17,12 +19,12 @@ NINJA = re.compile(r"^\[(\d+)/(\d+)\] ")
 CTEST = re.compile(r"^\s*(\d+)/(\d+) Test\s+#")
 
 
-def counted(pattern: re.Pattern[str]) -> Callable[[str], float | None]:
-    """Reads a fraction from lines in which `pattern` finds "n" and "of m"."""
+def counted(pattern: re.Pattern[str], start: float = 0.0, end: float = 1.0) -> Callable[[str], float | None]:
+    """Reads from lines in which `pattern` finds "n of m" how far a step is, of which this program is start to end."""
 
     def read(line: str) -> float | None:
         found = pattern.match(line)
-        return int(found[1]) / max(1, int(found[2])) if found else None
+        return start + (end - start) * int(found[1]) / max(1, int(found[2])) if found else None
 
     return read
 
@@ -47,19 +49,22 @@ class Shell:
         """Exit status and output; a status other than 0 is a Failure unless it `may_fail`."""
         words = [str(word) for word in command]
         self.note(f"\n$ {' '.join(words)}")
+        process = None
         try:
-            process = subprocess.Popen(
-                words, cwd=folder, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", **(environment or {})},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-        except FileNotFoundError:
-            raise Failure(f"Expected the program {words[0]}, found none in the PATH.") from None
-        try:
+            with interruption.held():  # between its start and our knowing its number nobody could stop it
+                process = subprocess.Popen(
+                    words, cwd=folder, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", **(environment or {})},
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
             output = self._follow(process, fraction)
             status = process.wait()
+        except FileNotFoundError:
+            raise Failure(f"Expected the program {words[0]}, found none in the PATH.") from None
         except BaseException:
-            os.killpg(process.pid, signal.SIGTERM)  # its children too: a compiler must not outlive an interrupted build
-            process.wait()
+            if process:
+                with suppress(ProcessLookupError):  # its children too: no compiler outlives an interrupted build
+                    os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
             raise
         if status and not may_fail:
             raise Failure(f"`{' '.join(words[:6])}{' ...' if len(words) > 6 else ''}` ended with status {status}.")
@@ -81,8 +86,8 @@ class Shell:
                 self.stream.write(piece)
                 pieces.append(piece)
                 *lines, rest = re.split(rb"[\r\n]", rest + piece)
-                for line in lines if fraction else []:
-                    value = fraction(line.decode(errors="replace"))
+                for line in lines:
+                    value = fraction(line.decode(errors="replace")) if fraction else None
                     if value is not None:
                         self.progress.update(value)
 

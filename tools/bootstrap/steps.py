@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class Step:
     is_done: Callable[[], bool]  # looks at the result itself, so that an interrupted step is never taken for done
     run: Callable[[Shell], None]
     scales: bool = False  # with the number of cores
+    shared: bool = False  # changes the machine or the cache, which other checkouts use as well
 
 
 def run_steps(steps: Sequence[Step], shell: Shell) -> None:
@@ -34,11 +35,14 @@ def run_steps(steps: Sequence[Step], shell: Shell) -> None:
         if step.is_done():  # asked again: what is needed may depend on what an earlier step found
             progress.line(f"{title}: there already")
             continue
-        rest = sum(typical.get(later.title, 0.0) for later in steps[number + 1 :])
-        progress.begin(title, typical.get(step.title, step.typical), rest)
-        shell.note(f"\n==== {step.title}")
-        step.run(shell)
-        progress.end()
+        with only_one(settings.cache_folder(), progress) if step.shared else nullcontext():
+            if step.shared and step.is_done():  # by the other one that was waited for
+                continue
+            rest = sum(typical.get(later.title, 0.0) for later in steps[number + 1 :])
+            progress.begin(title, typical.get(step.title, step.typical), rest)
+            shell.note(f"\n==== {step.title}")
+            step.run(shell)
+            progress.end()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from . import settings, verdict
 from .failure import Failure
 from .plugin import PluginBuild
 from .progress import duration
-from .shell import CTEST, Shell, ask, counted
+from .shell import CTEST, NINJA, Shell, ask, counted
 from .steps import Step
 
 ALLOWED_SKIPS = settings.CHECKOUT / "unittest" / "allowed_skips.txt"
@@ -21,11 +21,11 @@ WITHOUT_CUDA = [
 ]  # fmt: skip
 
 
-class Tests:
+class Suite:
     """Each step adds what it finds to one count, so that the last line speaks for the whole run."""
 
-    def __init__(self, build: PluginBuild, python: Path) -> None:
-        self.build, self.python = build, python
+    def __init__(self, build: PluginBuild) -> None:
+        self.build = build
         self.total = verdict.Count()
         self.entries: list[verdict.Entry] = []
         self.started = time.monotonic()
@@ -39,7 +39,7 @@ class Tests:
         ]
 
     def build_and_test_steps(self) -> list[Step]:
-        return [self.build.step("plugin and tests: build", 240), Step("tests", 600, _never, self._test)]
+        return [self.build.step("plugin and tests: build", 240), Step("tests", 150, _never, self._test)]
 
     # ---- steps
     def _format(self, shell: Shell) -> None:
@@ -48,8 +48,17 @@ class Tests:
         python = [name for name in files if name.endswith(".py") or _is_python_script(settings.CHECKOUT / name)]
         checks: dict[str, list[str | Path]] = {
             "clang-format": [CLANG_FORMAT, "--dry-run", "--Werror", *cpp],
-            "ruff check": [self.python, "-m", "ruff", "check", "--no-cache", *python],
-            "ruff format": [self.python, "-m", "ruff", "format", "--check", "--no-cache", *python],
+            "ruff check": [
+                self.build.venv.python,
+                "-m",
+                "ruff",
+                "check",
+                "--no-cache",
+                "--output-format",
+                "concise",
+                *python,
+            ],
+            "ruff format": [self.build.venv.python, "-m", "ruff", "format", "--check", "--no-cache", *python],
         }
         for name, command in checks.items():
             status, output = shell.run(command, folder=settings.CHECKOUT, may_fail=True)
@@ -63,34 +72,27 @@ class Tests:
 
     def _sanitize(self, shell: Shell) -> None:
         folder = settings.BUILD / "asan"
-        asan = PluginBuild(
-            folder, self.build.lammps, self.build.libtorch, self.build.python,
-            [*self.build.options, "CMAKE_BUILD_TYPE=RelWithDebInfo", "MLFF_BUILD_PLUGIN=OFF"],
-        )  # fmt: skip
+        options = [*self.build.options, "CMAKE_BUILD_TYPE=RelWithDebInfo", "MLFF_BUILD_PLUGIN=OFF"]
+        asan = PluginBuild(folder, self.build.lammps, self.build.venv, options)
         asan.configure(shell, "--preset", "asan")
-        shell.run(["cmake", "--build", folder])
-        self._ctest(shell, folder, ["-L", "unit"])
+        shell.run(["cmake", "--build", folder], fraction=counted(NINJA, end=0.3))
+        self._ctest(shell, folder, ["-L", "unit"], start=0.3)
 
     def _configure_without_cuda(self, shell: Shell) -> None:
-        bare = PluginBuild(
-            settings.BUILD / "without-cuda",
-            self.build.lammps,
-            self.build.libtorch,
-            self.build.python,
-            self.build.options,
-        )
+        folder = settings.BUILD / "without-cuda"
+        bare = PluginBuild(folder, self.build.lammps, self.build.venv, self.build.options)
         bare.configure(shell, *WITHOUT_CUDA)
         self.total.passed += 1
 
     # ---- ctest and its cases
-    def _ctest(self, shell: Shell, folder: Path, selection: list[str]) -> None:
+    def _ctest(self, shell: Shell, folder: Path, selection: list[str], start: float = 0.0) -> None:
         junit = folder / "junit.xml"
         junit.unlink(missing_ok=True)
         shell.run(
             ["ctest", "--test-dir", folder, "--output-on-failure", "--no-tests=error", "--output-junit", junit,
              "--test-output-size-passed", "50000000", "--test-output-size-failed", "50000000",
              "-j", str(settings.cores()), *selection],
-            fraction=counted(CTEST), may_fail=True, environment={"OMP_NUM_THREADS": "1"},
+            fraction=counted(CTEST, start), may_fail=True, environment={"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         if not junit.exists():
             raise Failure(f"Expected ctest to write {junit}, found none: it could not start.")
@@ -105,9 +107,17 @@ class Tests:
                 shell.progress.line("\n".join(entry.output.splitlines()[-20:]))
 
     # ---- the end
+    @property
+    def refused_skips(self) -> list[verdict.Skip]:
+        return verdict.refused(self.total.skips, verdict.allowed_reasons(ALLOWED_SKIPS))
+
+    @property
+    def failed(self) -> int:
+        return len(self.total.failed) + len(self.refused_skips)
+
     def conclude(self, shell: Shell) -> bool:
         say = shell.progress.line
-        refused = verdict.refused(self.total.skips, verdict.allowed_reasons(ALLOWED_SKIPS))
+        refused = self.refused_skips
         for skip in self.total.skips:
             note = f"NOT ALLOWED by {ALLOWED_SKIPS.relative_to(settings.CHECKOUT)}" if skip in refused else "allowed"
             say(f"skipped ({note}): {skip.name}: {skip.reason}")
@@ -116,9 +126,8 @@ class Tests:
         for label, seconds in sorted(verdict.seconds_by_label(self.entries).items(), key=lambda item: -item[1]):
             say(f"time of tests labelled {label}: {duration(seconds)}")
         say(f"time of this run: {duration(time.monotonic() - self.started)}")
-        failed = len(self.total.failed) + len(refused)
-        say(f"{self.total.passed} passed, {failed} failed, {len(self.total.skips)} skipped")
-        return failed == 0
+        say(f"{self.total.passed} passed, {self.failed} failed, {len(self.total.skips)} skipped")
+        return self.failed == 0 and self.total.passed > 0
 
 
 def _never() -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from . import session, settings
 from .lammps import Lammps, facts
 from .plugin import PluginBuild
-from .python_venv import CheckoutVenv, SharedVenv
+from .python_venv import CheckoutVenv
 from .shell import Shell
-from .steps import only_one, run_steps
-from .tests import Tests
+from .steps import run_steps
+from .tests import Suite
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,14 @@ class Row:
         return f"| {self.lammps} | {self.libtorch} | {outcome} |"
 
 
-def try_combination(shell: Shell, lammps: Lammps, shared: SharedVenv, checkout: CheckoutVenv, name: str) -> Row:
+def try_combination(shell: Shell, lammps: Lammps, checkout: CheckoutVenv, name: str) -> Row:
     debian = settings.DEBIAN_PACKAGES + settings.DEBIAN_PACKAGES_FOR_TESTS
-    with only_one(settings.cache_folder(), shell.progress):
-        run_steps(session.ground_steps(lammps, shared, debian), shell)
-    run_steps([checkout.step()], shell)
-    options = ["MLFF_BUILD_TESTS=ON"]
-    build = PluginBuild(settings.BUILD / name, lammps, shared.libtorch, checkout.python, options)
-    tests = Tests(build, checkout.python)
-    run_steps(tests.build_and_test_steps(), shell)
-    good = tests.conclude(shell)
+    build = PluginBuild(settings.BUILD / name, lammps, checkout, ["MLFF_BUILD_TESTS=ON"])
+    suite = Suite(build)
+    ground = session.ground_steps(lammps, checkout.shared, debian)
+    run_steps([*ground, checkout.step(), *suite.build_and_test_steps()], shell)
+    suite.conclude(shell)
     found = facts(lammps.lmp)
-    failed = len(tests.total.failed) + (0 if good or tests.total.failed else 1)
+    total = suite.total
     version = found.version if found else "unknown"
-    return Row(version, shared.torch_version, tests.total.passed, failed, len(tests.total.skips))
+    return Row(version, checkout.shared.torch_version, total.passed, suite.failed, len(total.skips))

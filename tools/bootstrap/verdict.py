@@ -102,7 +102,8 @@ def count_pytest(name: str, output: str) -> Count | None:
         return None
     numbers = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", summary[1] or "")}
     count = Count(passed=numbers.get("passed", 0))
-    cases = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    heading = r"^_{2,} (?:ERROR (?:collecting|at setup of|at teardown of) )?(\S.*?) _{2,}$"
+    cases = re.findall(heading, output, re.MULTILINE)
     failures = sum(numbers.get(word, 0) for word in ("failed", "error", "errors"))
     count.failed = [f"{name}: {cases[i] if i < len(cases) else 'failed'}" for i in range(failures)]
     for number, where, reason in re.findall(r"^SKIPPED \[(\d+)\] (.*?:\d+|\S+): (.*)$", output, re.MULTILINE):

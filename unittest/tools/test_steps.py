@@ -47,8 +47,9 @@ def test_time_left_follows_the_machine_once_a_tenth_is_done() -> None:
     progress.begin("step", 100, 0)
     assert progress.time_left(30) == 70
     assert progress.time_left(1000) == 10, "never less than a tenth while nothing is known"
-    progress.update(0.25)
+    progress.fraction, progress.moved_at = 0.25, 200
     assert progress.time_left(200) == pytest.approx(600)
+    assert progress.time_left(300) == pytest.approx(500), "it goes on falling while the counter stands still"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (600, "10 min"), (9000, "2.5 h")])
@@ -93,27 +94,31 @@ def test_failure_shows_the_tail_of_the_log(
     assert str(tmp_path / "some-command.log") in text
 
 
-def test_interrupted_program_takes_its_children_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_command_takes_its_children_along(tmp_path: Path, number: signal.Signals) -> None:
     """A build that is interrupted must not leave compilers behind, which would write into what the next run builds."""
     tools = Path(session.__file__).parents[1]
     script = (
-        "import io, sys\nfrom pathlib import Path\n"
+        "import signal, sys\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(tools)!r})\n"
-        "from bootstrap.progress import Progress\nfrom bootstrap.shell import Shell\n"
-        f"shell = Shell(Path({str(tmp_path / 'log')!r}), Progress(io.StringIO()))\n"
-        f"shell.run(['sh', '-c', 'sleep 60 & echo $! > {tmp_path}/child; wait'])\n"
+        "from bootstrap import session, settings\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"settings.BUILD = Path({str(tmp_path)!r})\n"
+        f"session.main('x', lambda shell: shell.run(['sh', '-c', 'sleep 60 & echo $! > {tmp_path}/child; wait']))\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     child = tmp_path / "child"
     deadline = time.monotonic() + 30
     while not (child.exists() and child.read_text().strip()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    number = int(child.read_text())
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
-    while is_alive(number) and time.monotonic() < deadline:
+    child_number = int(child.read_text())
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert "goes on where it stopped" in output
+    assert process.returncode == 130
+    while is_alive(child_number) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not is_alive(number)
+    assert not is_alive(child_number)
 
 
 def is_alive(number: int) -> bool:

@@ -1,4 +1,4 @@
-"""``python -m mlff``."""
+"""``python -m mlff`` is the command ``mlff``."""
 
 import sys
 

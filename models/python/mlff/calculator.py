@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from ase import Atoms
@@ -32,7 +32,7 @@ class MLFFCalculator(Calculator):
     >>> atoms.get_potential_energy()
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
 
     def __init__(
         self,
@@ -53,13 +53,16 @@ class MLFFCalculator(Calculator):
     ) -> None:
         """Everything at once: forces cost one more pass, and whoever asks for an energy mostly asks for them next."""
         super().calculate(atoms, properties, system_changes)
-        periodic = bool(self.atoms.pbc.all())
+        atoms = self.atoms  # ASE's copy of the argument, or the atoms of the last call
+        if atoms is None:
+            raise ValueError("expected atoms to calculate, found none")
+        periodic = bool(atoms.pbc.all())
         if "stress" in properties and not periodic:
             raise PropertyNotImplementedError(
                 "stress: expected atoms that are periodic in three directions, found pbc = "
-                f"{self.atoms.pbc.tolist()}. Forces and energies need no periodicity."
+                f"{atoms.pbc.tolist()}. Forces and energies need no periodicity."
             )
-        (prediction,) = self.student.predict([self.atoms])
+        (prediction,) = self.student.predict([atoms])
         self.results = {
             "energy": prediction.energy,
             "free_energy": prediction.energy,
@@ -67,4 +70,4 @@ class MLFFCalculator(Calculator):
             "forces": prediction.forces,
         }
         if periodic:
-            self.results["stress"] = prediction.stress(self.atoms.get_volume())
+            self.results["stress"] = prediction.stress(atoms.get_volume())

@@ -1,4 +1,4 @@
-"""Edges of a set of atoms: all pairs nearer than the cutoff, periodic images included, with one result for every method.
+"""Edges of a set of atoms: all pairs nearer than the cutoff, periodic images included, equal for every method.
 
 Three packages can search, in this order of preference:
 
@@ -33,6 +33,9 @@ METHODS: dict[str, str] = {"matscipy": "matscipy.neighbours", "torch_cluster": "
 #: Pairs are proposed up to this factor beyond the cutoff: rounding of a method must not lose an edge.
 MARGIN = 1.0 + 1e-9
 
+#: Brute force holds this many distances at a time (16 MB).
+PAIRS_AT_ONCE = 2_000_000
+
 
 @dataclass(frozen=True)
 class Edges:
@@ -58,7 +61,7 @@ class Edges:
 def choose_method(method: str = "auto") -> str:
     """The method that ``find_edges`` uses for ``method``; the choice is logged once."""
     if method == "auto":
-        missing = []
+        missing: list[str] = []
         for name, module in METHODS.items():
             reason = import_failure(module)
             if reason is None:
@@ -160,7 +163,7 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # center [pairs], neighbor [p
 
 
 def search_matscipy(positions: np.ndarray, basis: np.ndarray, periodic: np.ndarray, radius: float) -> Pairs:
-    """Pairs by matscipy; the box encloses all atoms along directions that are not periodic."""
+    """Pairs by matscipy, in a box around all atoms: beyond its faces atoms share one bin, and the search is slow."""
     from matscipy.neighbours import neighbour_list
 
     along = positions @ np.linalg.inv(basis)
@@ -187,9 +190,9 @@ def search_torch_cluster(positions: np.ndarray, basis: np.ndarray, periodic: np.
 
 
 def search_brute(positions: np.ndarray, basis: np.ndarray, periodic: np.ndarray, radius: float) -> Pairs:
-    """Pairs from all distances between atoms and images, some centers at a time to bound the memory."""
+    """Pairs from all distances between atoms and images, some centers at a time."""
     points, atom, shift = with_images(positions, basis, periodic, radius)
-    rows = max(1, 2_000_000 // len(points))
+    rows = max(1, PAIRS_AT_ONCE // len(points))
     centers, images = [], []
     for first in range(0, len(positions), rows):
         squared = np.zeros((len(positions[first : first + rows]), len(points)))

@@ -78,7 +78,8 @@ class Student:
         self.file = os.fspath(file)
         self.device = torch.device(device)
         self.dtype = PRECISIONS[precision]
-        self.neighbors = choose_method(neighbors)
+        choose_method(neighbors)  # a method that is not installed is an error now, not at the first frame
+        self.neighbors = neighbors
         model, self.header = load_model(file)
         self.model = model.eval().requires_grad_(False).to(self.device, self.dtype)
         self.element_of_number = np.full(256, -1, dtype=np.int64)
@@ -94,15 +95,21 @@ class Student:
                 f"{' '.join(unknown)}. Use a student that was trained with {'it' if len(unknown) == 1 else 'them'}."
             )
         edges = find_edges(atoms.positions, atoms.cell.array, atoms.pbc, self.model.cutoff, self.neighbors)
-        arrays = (element, edges.center, edges.neighbor, edges.rij, np.zeros(len(atoms), np.int64))
-        return Graph(*(torch.as_tensor(array, device=self.device) for array in arrays), num_frames=1)
+        return Graph(
+            element=torch.as_tensor(element, device=self.device),
+            center=torch.as_tensor(edges.center, device=self.device),
+            neighbor=torch.as_tensor(edges.neighbor, device=self.device),
+            rij=torch.as_tensor(edges.rij, device=self.device),
+            frame=torch.zeros(len(atoms), dtype=torch.long, device=self.device),
+            num_frames=1,
+        )
 
     def predict(self, frames: Sequence[Atoms]) -> list[Prediction]:
         """All frames as one graph: one call of the network."""
         if not frames:
             return []
         graph = join_graphs([self.graph(atoms) for atoms in frames])
-        rij = graph.rij.to(self.dtype).requires_grad_(True)
+        rij = graph.rij.to(self.dtype).detach().requires_grad_(True)
         with torch.enable_grad():
             energies = self.model(graph.element, graph.center, graph.neighbor, rij)
             (gradient,) = torch.autograd.grad(energies.sum(), rij)

@@ -43,7 +43,8 @@ class SevenNet(nn.Module):
         if missing:
             raise ValueError(f"{name} does not know the atomic numbers {missing}")
         self.register_buffer("species", torch.tensor([model.type_map[z] for z in atomic_numbers]))
-        self.register_buffer("modality", torch.tensor(model.modal_map[modal] if modal else 0))
+        # [1]: a scalar index would be read by the host, which no CUDA graph allows
+        self.register_buffer("modality", torch.tensor([model.modal_map[modal] if modal else 0]))
         model.eval_type_map = False
         model.eval_modal_map = False
         model.key_grad = None
