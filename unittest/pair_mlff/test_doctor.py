@@ -114,13 +114,20 @@ def test_a_plugin_for_another_lammps(config: dict[str, str], setting: str, subje
     assert not findings[-1].was_checked  # no self-test with a plugin that does not fit
 
 
-def test_another_mpi(config: dict[str, str], plugin: Path, tmp_path: Path) -> None:
-    compiled = module.read_plugin(str(plugin)).mpi
-    other = "m=MPICH;" if compiled == "Open MPI" else "m=stubs;"
-    lammps = module.ask_lammps(config["lmp"])
-    foreign = module.Plugin(str(plugin), lammps.version, lammps.sizes, other[2:-1], "2.11.0")
-    fault = module.mpi_finding(lammps, foreign, module.Libraries({}, ()))
-    assert fault.is_fault and lammps.mpi in fault.text and other[2:-1] in fault.text
+@pytest.mark.parametrize(
+    ("ours", "theirs", "advice"),
+    [
+        ("stubs", "Open MPI v4.1.4", "LAMMPS_BUILD_DIR"),
+        ("Open MPI", "LAMMPS MPI STUBS for LAMMPS version 4 Jul 2026", "LAMMPS_BUILD_DIR"),
+        ("MPICH", "Open MPI v4.1.4", "Load the MPI that LAMMPS was built with"),
+        ("Open MPI", "Intel(R) MPI Library 2021.11", "Load the MPI that LAMMPS was built with"),
+    ],
+)
+def test_another_mpi(ours: str, theirs: str, advice: str) -> None:
+    lammps = module.Lammps("lmp", "4 Jul 2026", "smallbig", theirs, frozenset({"PLUGIN"}))
+    plugin = module.Plugin("mlffplugin.so", "4 Jul 2026", "smallbig", ours, "2.11.0")
+    fault = module.mpi_finding(lammps, plugin, module.Libraries({}, ()))
+    assert advice in fault.advice and ours in fault.text and theirs in fault.text
 
 
 def test_two_files_of_one_mpi_family(config: dict[str, str], plugin: Path) -> None:
@@ -150,7 +157,7 @@ def test_libtorch_that_is_gone(config: dict[str, str], plugin: Path, tmp_path: P
 
 def test_a_plugin_without_libtorch() -> None:
     bare = module.Plugin("mlffplugin.so", "4 Jul 2026", "smallbig", "stubs", "")
-    assert "MLFF_ENABLE_TORCH=OFF" in module.libtorch_finding(bare, module.Libraries({}, ())).text
+    assert "MLFF_ENABLE_TORCH=ON" in module.libtorch_finding(bare, module.Libraries({}, ())).advice
 
 
 def test_files_that_are_no_plugin(config: dict[str, str], tmp_path: Path) -> None:

@@ -216,14 +216,15 @@ class Distillation:
         return train.load_student(self.folder / size / "checkpoint.pt").to(self.device).requires_grad_(False)
 
     def teacher_liquid(self) -> dict[str, Any]:
-        """The teacher's own water at 1 g/cm3 and 300 K, from boxes that the medium student equilibrated."""
+        """The teacher's own water at 1 g/cm3 and 300 K, from boxes that a quick student equilibrated."""
         path = self.folder / "teacher.json"
         if path.exists():
             return json.loads(path.read_text())
         start = self.folder / "equilibrated.npz"
         count = self.recipe.teacher_replicas
         if not start.exists():
-            student = self.student("medium")
+            checkpoint = self.folder / f"quick-{self.recipe.rounds}" / "checkpoint.pt"
+            student = train.load_student(checkpoint).to(self.device).requires_grad_(False)
             dynamics = self.liquid(student, student.cutoff, [(64, 1.0, 300.0)] * count, 77, 300)
             dynamics.run(10 * PICOSECOND)
             edge = float(dynamics.volume[0]) ** (1 / 3)
@@ -257,7 +258,7 @@ class Distillation:
             "ps_per_replica": dynamics.step * 0.5e-3,
             "ps_discarded_per_replica": 0.25,
             "thermostat": "stochastic velocity rescaling, 0.2 ps",
-            "start": "boxes equilibrated for 10 ps by the student 'medium'",
+            "start": "boxes equilibrated for 10 ps by the student of the last round of exploration",
             "blocks": "one a replica",
         }
         write_atomically(path, lambda p: p.write_text(json.dumps(figures, indent=1)))

@@ -6,6 +6,7 @@ Compares LAMMPS with the plugin and the libraries that both need, and runs a wat
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -28,13 +29,15 @@ class Finding:
     subject: str
     text: str
     advice: str = ""
+    was_checked: bool = True
 
     @property
     def is_fault(self) -> bool:
         return bool(self.advice)
 
     def __str__(self) -> str:
-        line = f"{'FAULT' if self.is_fault else 'ok':<6} {self.subject:<10} {self.text}"
+        verdict = "FAULT" if self.is_fault else "ok" if self.was_checked else "-"
+        line = f"{verdict:<6} {self.subject:<10} {self.text}"
         return f"{line}\n{'':<6} {'':<10} -> {self.advice}" if self.is_fault else line
 
 
@@ -56,7 +59,7 @@ def doctor(lmp: str | os.PathLike[str], plugin: str | os.PathLike[str] | None = 
     try:
         built = read_plugin(find_plugin(plugin))
     except CheckError as error:
-        return [*findings, Finding("MPI", lammps.mpi), kokkos_finding(lammps), error.finding]
+        return [*findings, kokkos_finding(lammps), error.finding, left_out()]
     libraries = shared_libraries(built.path)
     findings += [
         plugin_finding(lammps, built),
@@ -67,8 +70,12 @@ def doctor(lmp: str | os.PathLike[str], plugin: str | os.PathLike[str] | None = 
         *missing_libraries(libraries),
     ]
     if any(finding.is_fault for finding in findings):
-        return [*findings, Finding("self-test", "left out: it needs all of the above")]
+        return [*findings, left_out()]
     return [*findings, self_test(lammps, built)]
+
+
+def left_out() -> Finding:
+    return Finding("self-test", "left out: it needs all of the above", was_checked=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -284,7 +291,8 @@ def mpi_finding(lammps: Lammps, plugin: Plugin, libraries: Libraries) -> Finding
 
 def libtorch_finding(plugin: Plugin, libraries: Libraries) -> Finding:
     if not plugin.libtorch:
-        return Finding("LibTorch", "none in this plugin (MLFF_ENABLE_TORCH=OFF): it can run no student", REBUILD)
+        text = "none in this plugin: it can run no student"
+        return Finding("LibTorch", text, "Build the plugin again, with -D MLFF_ENABLE_TORCH=ON.")
     path = libraries.path("libtorch_cpu")
     if path is None or libraries.path("libc10") is None:
         text = f"expected {plugin.libtorch}, with which the plugin was built; the loader does not find it"
@@ -301,9 +309,8 @@ def libtorch_version(folder: Path) -> str:
     """The version of a LibTorch, from the header of a wheel or of a plain folder."""
     for header in ("include/torch/headeronly/version.h", "include/torch/csrc/api/include/torch/version.h"):
         if (folder / header).is_file():
-            numbers = re.findall(
-                r"^#define TORCH_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", (folder / header).read_text(), re.M
-            )
+            text = (folder / header).read_text()
+            numbers = re.findall(r"^#define TORCH_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text, re.MULTILINE)
             if len(numbers) == 3:
                 return ".".join(numbers)
     return ""
@@ -362,25 +369,28 @@ def self_test(lammps: Lammps, plugin: Plugin) -> Finding:
         folder = Path(name)
         try:
             expected_energy, expected_forces = python_result(folder / "student.pt")
-        except ImportError as error:
+        except (ImportError, OSError) as error:  # OSError: a library of torch's does not load
             text = f"Python's part does not work: {error}"
             return Finding("self-test", text, "Repair this Python's torch, ase and matscipy (pip install).")
         try:
             energy, forces = lammps_result(folder, lammps, plugin)
         except CheckError as error:
             return error.finding
-    largest = max(abs(x) for force in expected_forces for x in force)
+    expected = [x for force in expected_forces for x in force]
+    found = [x for force in forces for x in force]
+    if len(found) != len(expected) or not all(map(math.isfinite, [energy, *found])):
+        text = f"water molecule: energy {energy} eV, forces {forces}; expected finite numbers for three atoms"
+        return Finding("self-test", text, advice)
+    largest = max(map(abs, expected))
     off_balance = max(abs(sum(axis)) for axis in zip(*forces, strict=True))
-    difference = max(
-        abs(a - b) for f, g in zip(forces, expected_forces, strict=True) for a, b in zip(f, g, strict=True)
-    )
+    difference = max(abs(a - b) for a, b in zip(found, expected, strict=True))
     # Both sides compute in fp64, where sums over three atoms in another order differ by some 1e-15 of their size, and
     # 16 digits are printed; 1e-10 leaves room for that and for no fault.
     tolerance = 1e-10
     text = f"water molecule: energy {energy:.6f} eV, forces differ from Python's by {difference / largest:.1e}"
-    if not off_balance <= tolerance * largest:
+    if off_balance > tolerance * largest:
         return Finding("self-test", f"{text}, and their sum is {off_balance:.1e} eV/Å instead of 0", advice)
-    if not (abs(energy - expected_energy) <= tolerance * abs(expected_energy) and difference <= tolerance * largest):
+    if abs(energy - expected_energy) > tolerance * abs(expected_energy) or difference > tolerance * largest:
         return Finding("self-test", f"{text}; Python's energy is {expected_energy:.6f} eV", advice)
     return Finding("self-test", text)
 
@@ -420,7 +430,7 @@ def lammps_result(folder: Path, lammps: Lammps, plugin: Plugin) -> tuple[float, 
         signs = ("ERROR", "WARNING: pair_style mlff", "Open of file")
         words = [line.strip() for line in output.splitlines() if line.startswith(signs)]
         text = " ".join(words) or f"LAMMPS ended with status {result.returncode}: {output.strip()[-200:]}"
-        raise CheckError("self-test", text, "Mend what LAMMPS names; the lines above are what was compared.")
+        raise CheckError("self-test", text, "Mend what LAMMPS names, and ask again.")
     match = re.search(r"^\s*0\s+(\S+)\s*$", output, re.MULTILINE)
     if match is None:
         raise CheckError("self-test", "LAMMPS printed no energy", "Report it, with the output of this command.")

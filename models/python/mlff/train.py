@@ -1,8 +1,10 @@
 """Training of a student on labelled frames: energies, forces and virials.
 
 A run is one folder: its configuration, the checkpoint it resumes from, the log of errors and the learning curve.
-Loss of a batch: w_E <(dE / n)^2> + w_F <|dF|^2 / 3> + w_V <|dW / n|^2 / 6>, with n atoms a frame and weights from the
-configuration (1/(eV/atom)^2, 1/(eV/Å)^2, 1/(eV/atom)^2). Reference energies per element are a least-squares fit.
+Loss of a batch: w_E <h(dE / n)> + w_F <a h(|dF|)> + w_V <h(|dW| / n)>, with n atoms a frame and weights from the
+configuration (1/(eV/atom), 1/(eV/Å), 1/(eV/atom)). h is the error, rounded off at zero: squares would let some hundred
+frames on the repulsive walls outweigh the liquid. For the same reason a = 1 / (1 + (|F| / 10 eV/Å)^2), and energies and
+virials of a frame weigh as its largest force does. Reference energies per element are a least-squares fit.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import shutil
 import time
 import tomllib
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from .painn import SIZES, PaiNN
 
 __all__ = ["Settings", "errors_by_kind", "fit_reference_energies", "load_student", "run"]
 
+STRONG_FORCE = 10.0  # eV/Å; beyond it an atom weighs less and less in the loss
 NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
 
 
@@ -34,8 +38,8 @@ NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
 class Settings:
     """One run; the fields of its TOML file.
 
-    ``data`` and ``folder`` are paths relative to the file. ``epochs`` passes over the data with batches of ``batch``
-    frames; the learning rate rises over ``warm_up`` of all steps and falls as a cosine to zero. ``late_energy``: the
+    ``data`` and ``folder`` are paths relative to the file. ``epochs`` passes over the data with batches of about ``batch``
+    frames (batches hold equal numbers of edges, not of frames); the learning rate rises over ``warm_up`` of all steps and falls as a cosine to zero. ``late_energy``: the
     energy weight grows by this factor, geometrically, over the run.
     """
 
@@ -51,7 +55,7 @@ class Settings:
     warm_up: float = 0.02
     weight_energy: float = 1.0
     weight_forces: float = 1.0
-    weight_virial: float = 0.02
+    weight_virial: float = 0.1
     late_energy: float = 30.0
     largest_force: float = 30.0
     decay: float = 0.999
@@ -120,6 +124,7 @@ def make_items(frames: Frames, settings: Settings, device: torch.device) -> list
     for f in range(len(frames)):
         graph = frame_graph(frames, f, settings.atomic_numbers(), settings.cutoff, device)
         as_tensor = lambda a, dtype: torch.as_tensor(a, device=device, dtype=dtype)  # noqa: E731
+        largest = float((frames.forces[frames.atoms(f)] ** 2).sum(1).max())
         items.append(
             Batch(
                 graph,
@@ -128,7 +133,7 @@ def make_items(frames: Frames, settings: Settings, device: torch.device) -> list
                 as_tensor(frames.virial[f : f + 1], torch.float32),
                 as_tensor([frames.num_atoms()[f]], torch.float32),
                 as_tensor([frames.periodic[f]], torch.float32),
-                as_tensor([1.0], torch.float32),
+                as_tensor([1 / (1 + largest / STRONG_FORCE**2)], torch.float32),
             )
         )
     return items
@@ -164,7 +169,6 @@ def padded(batch: Batch, capacity: tuple[int, int, int], settings: Settings) -> 
         longer(graph.frame, more_nodes, frames),
         frames + 1,
     )
-    weight = longer(torch.ones_like(batch.energy), more_frames).float()
     return Batch(
         full,
         longer(batch.energy, more_frames),
@@ -172,7 +176,7 @@ def padded(batch: Batch, capacity: tuple[int, int, int], settings: Settings) -> 
         longer(batch.virial, more_frames),
         longer(batch.atoms, more_frames, 1.0),
         longer(batch.periodic, more_frames),
-        weight,
+        longer(batch.weight, more_frames),
     )
 
 
@@ -184,18 +188,23 @@ def fill(static: Batch, batch: Batch) -> None:
         getattr(static, name).copy_(getattr(batch, name))
 
 
+def rounded(squared: Tensor, width: float) -> Tensor:
+    """sqrt(squared + width^2) - width: the error itself, without a kink at zero."""
+    return torch.sqrt(squared + width * width) - width
+
+
 def loss_of(model: PaiNN, batch: Batch, settings: Settings, weight_energy: Tensor) -> Tensor:
     """The weighted loss of a batch (see the module); a frame of weight zero does not count."""
     energy, forces, virial = energy_forces_virial(model, batch.graph, create_graph=True)
-    weight = batch.weight
-    energy_error = ((energy - batch.energy).float() / batch.atoms) ** 2
-    atom_weight = weight.index_select(0, batch.graph.frame)
-    force_error = ((forces - batch.forces) ** 2).sum(1) / 3
-    virial_error = (((virial - batch.virial) / batch.atoms[:, None]) ** 2).mean(1) * batch.periodic
+    frame, atom = batch.weight, batch.weight.gt(0).float().index_select(0, batch.graph.frame)
+    atom = atom / (1 + (batch.forces**2).sum(1) / STRONG_FORCE**2)
+    energy_error = rounded(((energy - batch.energy).float() / batch.atoms) ** 2, 1e-3)
+    force_error = rounded(((forces - batch.forces) ** 2).sum(1), 1e-2)
+    virial_error = rounded((((virial - batch.virial) / batch.atoms[:, None]) ** 2).sum(1), 1e-3) * batch.periodic
     return (
-        weight_energy * (weight * energy_error).sum() / weight.sum()
-        + settings.weight_forces * (atom_weight * force_error).sum() / atom_weight.sum()
-        + settings.weight_virial * (weight * virial_error).sum() / weight.sum()
+        weight_energy * (frame * energy_error).sum() / frame.sum()
+        + settings.weight_forces * (atom * force_error).sum() / atom.sum()
+        + settings.weight_virial * (frame * virial_error).sum() / frame.sum()
     )
 
 
@@ -273,8 +282,9 @@ class Run:
         rate = self.rate if on_gpu else s.learning_rate
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=rate, capturable=on_gpu, foreach=on_gpu)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.steps_per_epoch = math.ceil(len(self.items) / s.batch)
-        self.step, self.history = 0, []  # type: ignore[var-annotated]
+        self.step = self.epoch = self.position = 0
+        self.current: list[list[int]] = []
+        self.history: list[dict[str, Any]] = []
         self.checkpoint = self.folder / "checkpoint.pt"
         if self.checkpoint.exists():
             self.resume()
@@ -302,12 +312,19 @@ class Run:
                     value.zero_() if saved is None else value.copy_(saved)
 
     def save(self) -> None:
-        state = {**self.state(), "network": self.network, "step": self.step, "history": json.dumps(self.history)}
+        state = {
+            **self.state(),
+            "network": self.network,
+            "place": [self.step, self.epoch, self.position],
+            "history": json.dumps(self.history),
+        }
         write_atomically(self.checkpoint, lambda path: torch.save(state, path))
 
     def resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["network"] != self.network:
+        # reference energies by another LAPACK may differ in the last bit; those of the checkpoint hold
+        names = set(self.network) - {"reference_energies"}
+        if any(state["network"][name] != self.network[name] for name in names):
             raise ValueError(
                 f"{self.checkpoint}: expected a checkpoint of this configuration and data, found another network. "
                 "Give the run another folder."
@@ -321,21 +338,40 @@ class Run:
                 "exp_avg_sq": moment(parameter),
             }
         self.load(state)
-        self.step, self.history = state["step"], json.loads(state["history"])
+        self.network = state["network"]
+        self.model.reference_energies = list(self.network["reference_energies"])
+        self.step, self.epoch, self.position = state["place"]
+        self.history = json.loads(state["history"])
 
     # ---- one step
-    def order(self, epoch: int) -> np.ndarray:
-        """Of the items in an epoch; depends on the seed and the epoch alone, so a resumed run goes on the same."""
-        return np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.items))
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Of an epoch, each filled up to `capacity`; they depend on the seed and the epoch alone, for resuming."""
+        room = self.capacity
+        found: list[list[int]] = []
+        used = room
+        for index in np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.items)):
+            graph = self.items[index].graph
+            more = (1, int(graph.element.size(0)), int(graph.center.size(0)))
+            if any(u + m > r for u, m, r in zip(used, more, room, strict=True)):
+                found.append([])
+                used = (0, 0, 0)
+            found[-1].append(int(index))
+            used = tuple(u + m for u, m in zip(used, more, strict=True))  # type: ignore[assignment]
+        return found
+
+    def done(self) -> float:
+        """The part of the run that lies behind, 0 to 1."""
+        within = self.position / len(self.current) if self.current else 0.0
+        return (self.epoch + within) / self.settings.epochs
 
     def schedule(self) -> tuple[float, float]:
         """Learning rate and energy weight of this step."""
         s = self.settings
-        done = self.step / (s.epochs * self.steps_per_epoch)
+        done = self.done()
         rate = s.learning_rate * min(1.0, done / max(s.warm_up, 1e-9)) * 0.5 * (1 + math.cos(math.pi * done))
         return max(rate, 1e-3 * s.learning_rate * (1 - done)), s.weight_energy * s.late_energy**done
 
-    def one_step(self, which: np.ndarray) -> Tensor:
+    def one_step(self, which: list[int]) -> Tensor:
         """A step on the items `which`; its loss, before the step."""
         rate, weight_energy = self.schedule()
         self.rate.fill_(rate)
@@ -366,7 +402,7 @@ class Run:
     def captured(self, batch: Batch) -> Tensor:
         """`update` as a CUDA graph: a step is some thousand tiny kernels, whose launches cost four times their work."""
         if self.graph is None:
-            self.static = padded(batch, self.capacity(), self.settings)
+            self.static = padded(batch, self.capacity, self.settings)
             state = self.state()
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
@@ -378,16 +414,18 @@ class Run:
             with torch.cuda.graph(self.graph):
                 self.loss = self.update(self.static)
             self.load(state)  # warming up was no training
-        fill(self.static, padded(batch, self.capacity(), self.settings))
+        fill(self.static, padded(batch, self.capacity, self.settings))
         self.graph.replay()
         return self.loss
 
+    @cached_property
     def capacity(self) -> tuple[int, int, int]:
-        """Frames, nodes and edges of the largest batch that can be drawn."""
-        largest = self.settings.batch
-        nodes = sorted((int(i.graph.element.size(0)) for i in self.items), reverse=True)[:largest]
-        edges = sorted((int(i.graph.center.size(0)) for i in self.items), reverse=True)[:largest]
-        return largest, sum(nodes), sum(edges)
+        """Frames, nodes and edges that a batch has room for."""
+        nodes = [int(i.graph.element.size(0)) for i in self.items]
+        edges = [int(i.graph.center.size(0)) for i in self.items]
+        frames = 4 * self.settings.batch
+        most_edges = max(self.settings.batch * sum(edges) // len(edges), max(edges))
+        return frames, max(2 * self.settings.batch * sum(nodes) // len(nodes), max(nodes)), most_edges
 
     def averaged(self) -> PaiNN:
         model = PaiNN(**self.network).to(self.device)
@@ -397,18 +435,20 @@ class Run:
     # ---- the run
     def run(self, until: int | None = None) -> dict[str, dict[str, float]]:
         """Trains to the end (or to step ``until``); errors on the held-out frames."""
-        s = self.settings
-        last, saved = s.epochs * self.steps_per_epoch if until is None else until, time.monotonic()
-        progress = tqdm(total=s.epochs * self.steps_per_epoch, initial=self.step, unit="step", desc=self.folder.name)
-        while self.step < last:
-            epoch, position = divmod(self.step, self.steps_per_epoch)
-            which = self.order(epoch)[position * s.batch : (position + 1) * s.batch]
-            loss = self.one_step(which)
-            progress.update()
-            if self.step % self.steps_per_epoch == 0 and (epoch + 1) % max(1, s.epochs // 40) == 0:
-                errors = errors_by_kind(self.averaged(), self.test_items, self.test_kinds)
-                self.history.append({"epoch": epoch + 1, "loss": float(loss), "errors": errors})
-                progress.set_postfix({k: f"{v['force_meV_per_A']:.0f}" for k, v in list(errors.items())[:3]})
+        s, saved = self.settings, time.monotonic()
+        progress = tqdm(total=s.epochs, initial=self.epoch, unit="epoch", desc=self.folder.name)
+        while self.epoch < s.epochs and (until is None or self.step < until):
+            if not self.current or self.position == 0:
+                self.current = self.batches(self.epoch)
+            loss = self.one_step(self.current[self.position])
+            self.position += 1
+            if self.position == len(self.current):
+                self.epoch, self.position = self.epoch + 1, 0
+                progress.update()
+                if self.epoch % max(1, s.epochs // 40) == 0:
+                    errors = errors_by_kind(self.averaged(), self.test_items, self.test_kinds)
+                    self.history.append({"epoch": self.epoch, "loss": float(loss), "errors": errors})
+                    progress.set_postfix({k: f"{v['force_meV_per_A']:.0f}" for k, v in errors.items()})
             if time.monotonic() - saved > s.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
