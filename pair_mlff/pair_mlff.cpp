@@ -358,7 +358,7 @@ void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &r
 void PairMLFF::finish()
 {
   if (!timer->has_normal()) return;
-  const double mine[] = {times_->edges, times_->network, times_->exchange, times_->scatter, warm_up_seconds_};
+  double mine[] = {times_->edges, times_->network, times_->exchange, times_->scatter, warm_up_seconds_};
   double sum[5], largest[5];
   MPI_Reduce(mine, sum, 5, MPI_DOUBLE, MPI_SUM, 0, world);
   MPI_Reduce(mine, largest, 5, MPI_DOUBLE, MPI_MAX, 0, world);

@@ -63,7 +63,8 @@ class Suite:
         for name, command in checks.items():
             status, output = shell.run(command, folder=settings.CHECKOUT, may_fail=True)
             if status:
-                self.total.failed.append(f"{name}: {output.strip().splitlines()[0] if output.strip() else 'failed'}")
+                words = " ".join(" ".join(output.strip().splitlines()[:2]).split())
+                self.total.failed.append(f"{name}: {words or 'failed'}")
             else:
                 self.total.passed += 1
 

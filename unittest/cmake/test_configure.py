@@ -81,7 +81,17 @@ class Configure:
     folder: Path
 
     def __call__(self, *options: str, environment: dict[str, str] | None = None) -> Configured:
-        command = ["cmake", "-S", self.config["source_dir"], "-B", str(self.folder), "-D", "MLFF_BUILD_TESTS=OFF"]
+        command = [
+            "cmake",
+            "-G",
+            "Ninja",
+            "-S",
+            self.config["source_dir"],
+            "-B",
+            str(self.folder),
+            "-D",
+            "MLFF_BUILD_TESTS=OFF",
+        ]
         command += ["-D", f"MLFF_LIBTORCH={self.config['libtorch']}", f"-DPython3_EXECUTABLE={sys.executable}"]
         for option in options:
             command += ["-D", option]
@@ -289,7 +299,7 @@ add_library(core STATIC core.cpp)
 target_link_libraries(core PRIVATE {links})
 mlff_forbid_headers(core pair.h)
 """)
-    result = subprocess.run(["cmake", "-S", folder, "-B", folder / "b"], capture_output=True, text=True)
+    result = subprocess.run(["cmake", "-G", "Ninja", "-S", folder, "-B", folder / "b"], capture_output=True, text=True)
     return Configured(result.returncode, re.sub(r"\s+", " ", result.stdout + result.stderr))
 
 

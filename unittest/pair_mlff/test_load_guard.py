@@ -51,7 +51,7 @@ def test_misfits_are_refused_with_a_sentence_and_lammps_goes_on(
         assert run.log.count("pair_style mlff is not registered") == 1
         assert SENTENCE[setting] in run.log
         assert "Build the plugin with -D LAMMPS_SOURCE_DIR and -D LAMMPS_BUILD_DIR of this LAMMPS." in run.log
-        assert "Currently loaded plugins: 0" in run.log
+        assert "Currently loaded plugins" in run.log and "style plugin" not in run.log
         assert len(run.thermo["Step"]) == 2
         assert SENTENCE[setting] in (folder / "log.test").read_text()
 
@@ -66,7 +66,7 @@ def test_found_by_lammps_plugin_path_each_misfit_says_so_once_on_two_ranks(
     ranks = 2 if lammps.mpirun else 1
     run = Lammps(lammps.lmp, lammps.mpirun, str(folder), "").run(tmp_path, GOES_ON, ranks=ranks)
     assert run.log.count("pair_style mlff is not registered") == len(misfits)
-    assert "Currently loaded plugins: 0" in run.log
+    assert "Currently loaded plugins" in run.log and "style plugin" not in run.log
     assert len(run.thermo["Step"]) == 2
 
 

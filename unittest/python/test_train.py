@@ -159,7 +159,7 @@ def test_filler_changes_neither_loss_nor_gradients(configuration: Path) -> None:
         setattr(batch, name, getattr(batch, name).double())
     batch.graph.rij = batch.graph.rij.double()
     results = []
-    for which in (batch, train.padded(batch, run.capacity(), run.settings)):
+    for which in (batch, train.padded(batch, run.capacity, run.settings)):
         run.model.zero_grad()
         loss = train.loss_of(run.model, which, run.settings, torch.tensor(2.0))
         loss.backward()

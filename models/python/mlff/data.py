@@ -18,8 +18,15 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "Frames", "Graph", "energy_forces_virial", "file_checksum", "find_pairs", "frame_graph", "image_shifts", "write_atomically",
-]  # fmt: skip
+    "Frames",
+    "Graph",
+    "energy_forces_virial",
+    "file_checksum",
+    "find_pairs",
+    "frame_graph",
+    "image_shifts",
+    "write_atomically",
+]
 
 Potential = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -198,8 +205,8 @@ def image_shifts(cell: Tensor, cutoff: float) -> Tensor:
     |s| < cutoff / h + 1/2 matters. For a box of at least twice the cutoff that is the minimum image alone.
     """
     volume = torch.linalg.det(cell).abs()
-    lengths = [volume / torch.linalg.vector_norm(torch.linalg.cross(cell[..., k - 2, :], cell[..., k - 1, :], dim=-1), dim=-1)
-               for k in range(3)]  # fmt: skip
+    faces = [torch.linalg.cross(cell[..., k - 2, :], cell[..., k - 1, :], dim=-1) for k in range(3)]
+    lengths = [volume / torch.linalg.vector_norm(face, dim=-1) for face in faces]
     most = [max(int(np.ceil(cutoff / float(h.min()) + 0.5)) - 1, 0) for h in lengths]
     axes = [torch.arange(-m, m + 1, device=cell.device) for m in most]
     return torch.cartesian_prod(*axes).to(cell.dtype).view(-1, 3)

@@ -43,7 +43,7 @@ LARGEST_FORCE = 60.0  # eV/Å; beyond it the teacher itself is out of its data
 
 @dataclass
 class Recipe:
-    """The fields of the TOML file. ``folder`` is relative to it; ``quick_epochs`` and ``epochs`` are those of `mlff.train`."""
+    """The fields of the TOML file; ``folder`` is relative to it, ``epochs`` and ``quick_epochs`` as in `mlff.train`."""
 
     folder: str
     teacher: str = "7net-mf-0"
@@ -107,7 +107,7 @@ class Distillation:
     def liquid(
         self, potential: Potential, cutoff: float, boxes: Sequence[tuple[int, float, float]], seed: int, relaxing: int
     ) -> Dynamics:
-        """Replicas (molecules, density in g/cm3, temperature in K) with equal numbers of molecules, off their contacts."""
+        """Replicas (molecules, density in g/cm3, temperature in K) of equal size, taken off their contacts."""
         rng = np.random.default_rng(seed)
         made = [water_box(molecules, density, rng) for molecules, density, _ in boxes]
         cell = torch.tensor(np.stack([np.eye(3) * edge for _, edge in made]))
@@ -281,7 +281,7 @@ class Distillation:
             with np.load(self.folder / f"stability-{size}.npz") as file:
                 record = Record(**{name: list(file[name]) for name in file.files})
         while dynamics.step < self.recipe.stability_steps:
-            dynamics.run(min(20000, self.recipe.stability_steps), every=20, frames_every=200, record=record)
+            dynamics.run(min(5000, self.recipe.stability_steps), every=20, frames_every=200, record=record)
             dynamics.save(saved)
             np.savez(self.folder / f"stability-{size}.npz", **record.arrays())
             self.say(f"stability of {size}: step {dynamics.step}, overflow {dynamics.overflowed()}")
@@ -339,7 +339,7 @@ def frames_of(
 
 
 def perturbed(frames: Frames, count: int, rng: np.random.Generator) -> Frames:
-    """Copies with atoms shaken by 0.02 to 0.12 Å and cells strained by some percent, in the trajectories they are from."""
+    """Copies with atoms shaken by 0.02 to 0.12 Å and cells strained by some percent, in their own trajectories."""
     count = min(count, len(frames) // 2)
     chosen = frames.select(rng.choice(len(frames), count, replace=False))
     for f in range(count):

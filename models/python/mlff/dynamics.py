@@ -1,7 +1,7 @@
 """Molecular dynamics of many small replicas side by side, in PyTorch, with a student or the teacher as the potential.
 
-Made for labelling and exploring, where LAMMPS would wait for launches: all replicas are one graph, neighbors are found by
-brute force at every step in static shapes, and on a GPU the whole step (neighbors, network, gradient, integrator,
+Made for labelling and exploring, where LAMMPS would wait for launches: all replicas are one graph, neighbors are found
+by brute force at every step in static shapes, and on a GPU the whole step (neighbors, network, gradient, integrator,
 thermostats) is one CUDA graph.
 
 Units: Å, fs, eV, atomic mass units, K; virials in eV, pressures in eV/Å³.
@@ -53,7 +53,8 @@ class ResidentConstants(TorchFunctionMode):
 class Record:
     """What a run leaves behind, as arrays over samples [samples, replicas, ...].
 
-    ``step``, ``energy`` (potential, eV), ``kinetic`` (eV), ``virial`` [.., 6] (eV), ``positions`` [.., n, 3] (Å, unwrapped).
+    ``step``, ``energy`` (potential, eV), ``kinetic`` (eV), ``virial`` [.., 6] (eV), ``positions`` [.., n, 3] (Å, not
+    wrapped).
     """
 
     step: list[int] = field(default_factory=list)
@@ -72,7 +73,8 @@ class Dynamics:
     """Replicas with equal numbers of atoms, each with its own box, temperature, time step and thermostat.
 
     Integrator: BAOAB (half kick, half drift, Langevin, half drift, half kick); without friction it is velocity Verlet.
-    A global stochastic rescaling of velocities (Bussi, Donadio, Parrinello 2007) may follow; it hardly disturbs diffusion.
+    A global stochastic rescaling of velocities (Bussi, Donadio, Parrinello 2007) may follow; it hardly disturbs
+    diffusion.
 
     Parameters
     ----------
@@ -154,8 +156,8 @@ class Dynamics:
     def edges(self) -> Graph:
         """All edges in arrays of fixed length; the rest is filled with vectors of exactly the cutoff.
 
-        At the cutoff envelopes and their derivatives are exactly zero, so filling adds exactly nothing. Filled edges are
-        spread over the nodes, because many additions to one node would wait for each other.
+        At the cutoff envelopes and their derivatives are exactly zero, so filling adds exactly nothing. Filled edges
+        are spread over the nodes, because many additions to one node would wait for each other.
         """
         vectors, edge = find_pairs(self.positions, self.cell, self.inverse, self.shifts, self.cutoff)
         n, images = self.n, edge.size(3)

@@ -32,8 +32,8 @@ class SevenNet(nn.Module):
             from sevenn.util import load_checkpoint
         except ImportError as error:
             raise ImportError(
-                f"The teacher {name} needs the package 'sevenn' (and with it e3nn and torch_geometric), which cannot be "
-                f"imported here ({error}). Install it with: pip install sevenn==0.13.0"
+                f"The teacher {name} needs the package 'sevenn' (and with it e3nn and torch_geometric), which cannot "
+                f"be imported here ({error}). Install it with: pip install sevenn==0.13.0"
             ) from error
         self.key = key
         self.name, self.modal, self.version = name, modal, str(sevenn.__version__)

@@ -38,9 +38,10 @@ NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
 class Settings:
     """One run; the fields of its TOML file.
 
-    ``data`` and ``folder`` are paths relative to the file. ``epochs`` passes over the data with batches of about ``batch``
-    frames (batches hold equal numbers of edges, not of frames); the learning rate rises over ``warm_up`` of all steps and falls as a cosine to zero. ``late_energy``: the
-    energy weight grows by this factor, geometrically, over the run.
+    ``data`` and ``folder`` are paths relative to the file. ``epochs`` passes over the data with batches of about
+    ``batch`` frames (batches hold equal numbers of edges, not of frames); the learning rate rises over ``warm_up`` of
+    all steps and falls as a cosine to zero. ``late_energy``: the energy weight grows by this factor, geometrically, over
+    the run.
     """
 
     data: str
@@ -105,8 +106,8 @@ def fit_reference_energies(frames: Frames, atomic_numbers: list[int]) -> np.ndar
 class Batch:
     """Frames as one graph, with their labels: ``energy`` [frames], ``forces`` [atoms, 3], ``virial`` [frames, 6].
 
-    ``atoms`` [frames] counts atoms, ``periodic`` [frames] is 1 where a virial is defined, ``weight`` [frames] is that of a
-    frame in the loss.
+    ``atoms`` [frames] counts atoms, ``periodic`` [frames] is 1 where a virial is defined, ``weight`` [frames] is that
+    of a frame in the loss.
     """
 
     graph: Graph
