@@ -40,8 +40,8 @@ class Settings:
 
     ``data`` and ``folder`` are paths relative to the file. ``epochs`` passes over the data with batches of about
     ``batch`` frames (batches hold equal numbers of edges, not of frames); the learning rate rises over ``warm_up`` of
-    all steps and falls as a cosine to zero. ``late_energy``: the energy weight grows by this factor, geometrically, over
-    the run.
+    all steps and falls as a cosine to zero. ``late_energy``: the energy weight grows by this factor, geometrically,
+    over the run.
     """
 
     data: str
