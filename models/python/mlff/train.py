@@ -330,13 +330,12 @@ class Run:
                 f"{self.checkpoint}: expected a checkpoint of this configuration and data, found another network. "
                 "Give the run another folder."
             )
-        moment = lambda parameter: torch.zeros_like(parameter)  # noqa: E731
         for parameter in self.model.parameters():  # as Adam makes them at its first step
             step = torch.zeros((), dtype=torch.float32, device=self.device if self.device.type == "cuda" else "cpu")
             self.optimizer.state[parameter] = {
                 "step": step,
-                "exp_avg": moment(parameter),
-                "exp_avg_sq": moment(parameter),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
             }
         self.load(state)
         self.network = state["network"]
