@@ -73,6 +73,9 @@ class Engine {
   // calls of each kind of request. Not collective.
   virtual void warm_up(const EdgeList &edges) = 0;
 
+  // Most memory that one evaluation of warm_up's graph held at a time, in bytes, besides the student itself.
+  virtual std::size_t peak_bytes() const = 0;
+
   // Largest number of bytes a row of an exchange has.
   virtual std::size_t max_bytes_per_row() const = 0;
 

@@ -12,11 +12,13 @@
 #include "model_file.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/Allocator.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#include <atomic>
 #include <chrono>
 #include <sstream>
 
@@ -54,6 +56,22 @@ void check_parameters(const torch::jit::Module &program, const ModelFile &model)
                 " parameters of mlff.safetensors, found " + std::to_string(found) + ". Export the student again.");
 }
 
+// Sums what LibTorch's allocators hand out and take back while it is the thread's listener.
+class AllocationListener : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void *, std::int64_t size, std::size_t, std::size_t, c10::Device) override
+  {
+    const std::int64_t now = current_ += size;
+    std::int64_t before = peak_;
+    while (now > before && !peak_.compare_exchange_weak(before, now)) {}
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  std::int64_t peak() const { return peak_; }
+
+ private:
+  std::atomic<std::int64_t> current_ = 0, peak_ = 0;
+};
+
 // The graph as tensors. `element`, `center`, `neighbor` are int64, `rij` has the geometry's dtype.
 struct Graph {
   int num_owned_centers, num_centers, num_nodes;
@@ -66,6 +84,7 @@ class EngineTorch : public Engine {
 
   Result compute(const EdgeList &edges, const Request &request, GhostExchange &ghosts) override;
   void warm_up(const EdgeList &edges) override;
+  std::size_t peak_bytes() const override { return peak_bytes_; }
   std::size_t max_bytes_per_row() const override;
   std::string description() const override;
   Times times() const override { return times_; }
@@ -96,6 +115,7 @@ class EngineTorch : public Engine {
   int num_channels_, num_interactions_;
   std::vector<std::int64_t> element_, center_, neighbor_;    // the graph's indices as Torch wants them
   Tensor atom_energy_, gradient_;                            // what Result points to
+  std::size_t peak_bytes_ = 0;
   Times times_;
 };
 
@@ -262,8 +282,14 @@ Tensor EngineTorch::exchange_reverse(const Tensor &x, const Graph &g, GhostExcha
 void EngineTorch::warm_up(const EdgeList &edges)
 {
   NoExchange no_exchange;
+  atom_energy_ = gradient_ = Tensor();
+  const std::size_t heap_before = heap_bytes();
+  const auto listener = std::make_shared<AllocationListener>();
+  const c10::DebugInfoGuard listening(c10::DebugInfoKind::PROFILER_STATE, listener);
   for (const bool forces : {false, true})
     for (int call = 0; call < WARM_UP_CALLS; ++call) compute(edges, {forces}, no_exchange);
+  // The heap grows by more than the tensors hold, for its gaps; where it was large before, only the tensors tell.
+  peak_bytes_ = std::max<std::size_t>(listener->peak(), heap_bytes() - heap_before);
 }
 
 std::size_t EngineTorch::max_bytes_per_row() const

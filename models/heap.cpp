@@ -13,8 +13,18 @@ void mlff::keep_freed_memory()
   mallopt(M_TRIM_THRESHOLD, INT_MAX);    // and the heap's end stays
 }
 
+std::size_t mlff::heap_bytes()
+{
+  return mallinfo2().arena;
+}
+
 #else
 
 void mlff::keep_freed_memory() {}
+
+std::size_t mlff::heap_bytes()
+{
+  return 0;
+}
 
 #endif

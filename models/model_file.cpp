@@ -309,6 +309,7 @@ ModelFile::ModelFile(std::vector<char> bytes, const std::string &file_path) : pa
   if (num_channels % 2 != 0) header.wrong("num_channels", "an even number, since the readout has half as many");
   num_interactions = header.integer("num_interactions", 1);
   num_radial = header.integer("num_radial", 1);
+  if (header.has("norm_epsilon")) norm_epsilon = header.positive("norm_epsilon");
   cutoff = header.positive("cutoff");
   elements = header.symbols("elements");
   atomic_numbers = header.integers("atomic_numbers", elements.size(), 1, 118);

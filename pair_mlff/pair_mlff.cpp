@@ -8,6 +8,7 @@
 
 #include "edge_builder.h"
 #include "engine.h"
+#include "free_memory.h"
 #include "keywords.h"
 #include "lammps_versions.h"
 #include "mlff_error.h"
@@ -201,13 +202,6 @@ void PairMLFF::init_style()
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   force->pair->comm_reverse_off = std::max(force->pair->comm_reverse_off, comm_reverse_off);
-
-  if (!reported_) {
-    const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
-                                    : "exchange of rows before each interaction but the first";
-    if (comm->me == 0) utils::logmesg(lmp, "{}", mlff::opening_report(*model_, *engine_, element_of_type_, ghosts));
-    reported_ = true;
-  }
 }
 
 // With bonds present, special neighbors of weight zero are taken out of the list: O-H pairs would vanish unseen.
@@ -258,6 +252,7 @@ void PairMLFF::compute(int eflag, int vflag)
     const long forward = exchange_->num_forward(), reverse = exchange_->num_reverse();
     const mlff::EdgeList edges = build_edges();
     warm_up(edges);
+    report();
     // the same on every rank, since what follows is collective; a rank without edges has no gradient to look at
     const mlff::Request request{!energy_only(*this)};
     const mlff::Result result = evaluate(edges, request);
@@ -309,6 +304,28 @@ void PairMLFF::warm_up(const mlff::EdgeList &edges)
   const Stopwatch watch(warm_up_seconds_);
   engine_->warm_up(edges);
   warm_ = true;
+}
+
+// After the warm-up, which tells how much memory an evaluation takes.
+void PairMLFF::report()
+{
+  if (reported_) return;
+  const mlff::MemoryNeed need = memory_need();
+  const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
+                                  : "exchange of rows before each interaction but the first";
+  if (comm->me == 0) utils::logmesg(lmp, "{}", mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need));
+  reported_ = true;
+}
+
+mlff::MemoryNeed PairMLFF::memory_need() const
+{
+  const double mine = engine_->peak_bytes() + edge_builder_->memory_usage();
+  const double room = mlff::free_bytes_of_node() / mlff::ranks_on_this_node(world);
+  double sum[3] = {mine, room, static_cast<double>(atom->nlocal)}, all[3];
+  MPI_Allreduce(sum, all, 3, MPI_DOUBLE, MPI_SUM, world);
+  if (all[2] == 0.0) return {};
+  const double bytes_per_atom = all[0] / all[2];
+  return {bytes_per_atom, bytes_per_atom > 0.0 && all[1] > 0.0 ? (all[0] + all[1]) / bytes_per_atom : 0.0};
 }
 
 mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request &request)

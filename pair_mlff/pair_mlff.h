@@ -18,6 +18,7 @@ class ModelFile;
 struct EdgeList;
 struct EngineSettings;
 struct Keywords;
+struct MemoryNeed;
 struct Request;
 struct Result;
 struct StepTimes;
@@ -63,6 +64,8 @@ class PairMLFF : public Pair {
   mlff::EdgeList build_edges();
   std::vector<int> owners_of_ghosts();
   void warm_up(const mlff::EdgeList &edges);
+  void report();
+  mlff::MemoryNeed memory_need() const;
   mlff::Result evaluate(const mlff::EdgeList &edges, const mlff::Request &request);
   void tally_energy(const mlff::EdgeList &edges, const mlff::Result &result);
   void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);

@@ -27,7 +27,7 @@ std::string line(const char *label, const std::string &text)
 }    // namespace
 
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
-                           const std::string &ghosts)
+                           const std::string &ghosts, const MemoryNeed &memory)
 {
   std::string types, errors;
   for (size_t type = 1; type < element_of_type.size(); ++type)
@@ -47,6 +47,11 @@ std::string opening_report(const ModelFile &model, const Engine &engine, const s
   text += line("types", types);
   text += line("engine", engine.description());
   text += line("ghosts", ghosts);
+  if (memory.bytes_per_atom > 0.0) {
+    std::string fits;
+    if (memory.atoms_that_fit > 0.0) fits = print(", some %.2g atoms fit into what is free", memory.atoms_that_fit);
+    text += line("memory", print("%.3g kB an atom besides LAMMPS's own", 1e-3 * memory.bytes_per_atom) + fits);
+  }
   return text;
 }
 

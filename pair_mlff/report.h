@@ -10,9 +10,15 @@ namespace mlff {
 
 class ModelFile;
 
+// Of all ranks together; zero where unknown.
+struct MemoryNeed {
+  double bytes_per_atom = 0.0;    // of the style, besides LAMMPS's own
+  double atoms_that_fit = 0.0;    // with the memory that is free
+};
+
 // element_of_type[ntypes + 1]: index of the file's element, -1 for NULL.
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
-                           const std::string &ghosts);
+                           const std::string &ghosts, const MemoryNeed &memory);
 
 // Seconds on one rank.
 struct StepTimes {

@@ -11,7 +11,8 @@ BUILD = CHECKOUT / "build"
 
 TORCH_VERSION = "2.11.0"
 PYTHON_PACKAGES = ["numpy", "ase", "matscipy", "safetensors", "tqdm", "matplotlib", "setuptools", "wheel"]
-PYTHON_PACKAGES_FOR_TESTS = ["pytest", "ruff==0.17.6", "h5py", "scipy"]  # ruff pinned: its format changes with it
+# pinned: ruff's format and mypy's findings change with their versions
+PYTHON_PACKAGES_FOR_TESTS = ["pytest", "ruff==0.17.6", "mypy==2.4.1"]
 
 DEBIAN_PACKAGES = [
     "libzip-dev", "nlohmann-json3-dev", "nettle-dev", "pkg-config", "libopenmpi-dev", "openmpi-bin",

@@ -32,7 +32,7 @@ class Suite:
 
     def steps(self) -> list[Step]:
         return [
-            Step("format of sources", 10, _never, self._format),
+            Step("format and types of sources", 30, _never, self._format),
             *self.build_and_test_steps(),
             Step("unit tests with AddressSanitizer and UBSan", 240, _never, self._sanitize),
             Step("configure without a CUDA toolkit", 10, _never, self._configure_without_cuda),
@@ -46,6 +46,7 @@ class Suite:
         files = source_files()
         cpp = [name for name in files if name.endswith((".cpp", ".h"))]
         python = [name for name in files if name.endswith(".py") or _is_python_script(settings.CHECKOUT / name)]
+        mypy: list[str | Path] = [self.build.venv.python, "-m", "mypy", "--cache-dir", settings.BUILD / "mypy"]
         checks: dict[str, list[str | Path]] = {
             "clang-format": [CLANG_FORMAT, "--dry-run", "--Werror", *cpp],
             "ruff check": [
@@ -59,6 +60,8 @@ class Suite:
                 *python,
             ],
             "ruff format": [self.build.venv.python, "-m", "ruff", "format", "--check", "--no-cache", *python],
+            "mypy of mlff": [*mypy, "--config-file", "models/python/pyproject.toml", "models/python/mlff"],
+            "mypy of tools": [*mypy, "--strict", "tools/bootstrap"],
         }
         for name, command in checks.items():
             status, output = shell.run(command, folder=settings.CHECKOUT, may_fail=True)

@@ -732,6 +732,16 @@ TEST_P(EngineTest, WarmUpChangesNoResult)
   expect_equal(evaluate(*other, liquid.view(), none), before, liquid, "warmed up first");
 }
 
+TEST_P(EngineTest, WarmUpTellsThePeakOfMemory)
+{
+  const Graph &liquid = graph("liquid");
+  EXPECT_EQ(engine_->peak_bytes(), 0u);
+  engine_->warm_up(liquid.view());
+  // at the least, the gradient and the basis of one component live at the same time
+  EXPECT_GT(engine_->peak_bytes(), liquid.num_edges() * 4 * sizeof(double));
+  EXPECT_LT(engine_->peak_bytes(), std::size_t(1) << 30);
+}
+
 TEST_P(EngineTest, CountsItsTime)
 {
   engine_->reset_times();

@@ -30,6 +30,7 @@ class EngineDump : public mlff::Engine {
     return {0.0, zero_.data(), zero_.data()};
   }
   void warm_up(const mlff::EdgeList &) override {}
+  std::size_t peak_bytes() const override { return 0; }
   std::size_t max_bytes_per_row() const override { return sizeof(double); }
   std::string description() const override { return "writes edges.txt"; }
   Times times() const override { return {}; }

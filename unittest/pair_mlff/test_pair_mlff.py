@@ -148,6 +148,9 @@ def test_log_has_an_opening_and_a_closing_block(lammps: Lammps, tmp_path: Path) 
     assert re.search(r"types +1 H, 2 O", log)
     assert re.search(r"engine +LibTorch \S+, precision fp32, jit script, CPU, 1 thread", log)
     assert re.search(r"ghosts +images mapped to their owners", log)
+    assert re.search(
+        r"memory +[\d.e+]+ kB an atom besides LAMMPS's own, some [\d.e+]+ atoms fit into what is free", log
+    )
     for part in ("edges", "network", "exchange", "scatter"):
         assert re.search(rf"^  {part} +[\d.e+-]+ +[\d.e+-]+ +[\d.]+$", log, re.M)
     assert re.search(r"warm-up before the first step: [\d.]+ s", log)

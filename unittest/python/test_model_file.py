@@ -77,7 +77,7 @@ def test_file_holds_no_path_of_the_exporting_machine() -> None:
 
 def make_student(seed: int) -> PaiNN:
     torch.manual_seed(seed)
-    return PaiNN(["O", "H"], [8, 1], 8, 2, 4, 3.5, [-1.1, -0.3], [0.66, 0.31])
+    return PaiNN(["O", "H"], [8, 1], 8, 2, 4, 3.5, [-1.1, -0.3], [0.66, 0.31], norm_epsilon=0.3)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -87,11 +87,16 @@ def test_round_trip(tmp_path: Path) -> None:
     loaded, header = load_model(tmp_path / "a.pt")
     assert header == read_header(tmp_path / "a.pt")
     assert (header["name"], header["teacher"], header["errors"]) == ("round-trip", teacher, {"force MAE [meV/A]": 12.5})
-    for field in ("elements", "num_channels", "num_interactions", "num_radial", "cutoff", "zbl_radii"):
+    for field in ("elements", "num_channels", "num_interactions", "num_radial", "cutoff", "zbl_radii", "norm_epsilon"):
         assert getattr(loaded, field) == getattr(student, field) == header[field]
     assert loaded.reference_energies == student.reference_energies
     for (name, value), (other, expected) in zip(loaded.state_dict().items(), student.state_dict().items(), strict=True):
         assert name == other and torch.equal(value, expected)
+
+
+def test_file_without_norm_epsilon_has_the_one_of_old() -> None:
+    assert "norm_epsilon" not in read_header(REFERENCE / "painn-tiny-v1.pt")
+    assert load_model(REFERENCE / "painn-tiny-v1.pt")[0].norm_epsilon == 1e-8
 
 
 def test_renaming_keeps_the_checksum(tmp_path: Path) -> None:

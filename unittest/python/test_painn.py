@@ -296,7 +296,7 @@ def textbook_interaction(
     for i in range(len(s)):  # update
         U = [linear(layer.vector_u.weight, None, [new_v[i][f][a] for f in channels]) for a in axes]
         V = [linear(layer.vector_v.weight, None, [new_v[i][f][a] for f in channels]) for a in axes]
-        norm = [math.sqrt(sum(V[a][f] ** 2 for a in axes) + 1e-8) for f in channels]
+        norm = [math.sqrt(sum(V[a][f] ** 2 for a in axes) + layer.norm_epsilon) for f in channels]
         factor = mlp(layer.update, new_s[i] + norm)
         a_ss, a_sv, a_vv = factor[:F], factor[F : 2 * F], factor[2 * F :]
         for f in channels:

@@ -182,7 +182,7 @@ class Frames:
             return Frames(**{f.name: file[f.name] for f in fields(Frames)})
 
 
-def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Call ``write(temporary path)``, then rename: a kill leaves the old file or the new one, never half of one."""
     path = Path(path)
     temporary = path.with_name(path.name + ".part")

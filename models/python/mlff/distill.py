@@ -31,7 +31,7 @@ import torch
 from . import export, train
 from .data import Frames, Potential, file_checksum, label, write_atomically
 from .dynamics import GPA, Dynamics, Record, relax, water_box, water_molecule
-from .teacher import SevenNet
+from .teacher import LICENSE, VERSION, SevenNet, installed_version
 
 __all__ = ["Recipe", "run"]
 
@@ -43,11 +43,16 @@ LARGEST_FORCE = 60.0  # eV/Å; beyond it the teacher itself is out of its data
 
 @dataclass
 class Recipe:
-    """The fields of the TOML file; ``folder`` is relative to it, ``epochs`` and ``quick_epochs`` as in `mlff.train`."""
+    """The fields of the TOML file; ``folder`` is relative to it, ``epochs`` and ``quick_epochs`` as in `mlff.train`.
+
+    ``teacher_version`` counts only where sevenn is not installed, as on a machine that only exports.
+    """
 
     folder: str
     teacher: str = "7net-mf-0"
     modal: str = "R2SCAN"
+    teacher_version: str = VERSION
+    teacher_license: str = LICENSE
     seed: int = 1
     device: str = "auto"
     dynamics_steps: int = 1200
@@ -242,7 +247,7 @@ class Distillation:
         while dynamics.step < self.recipe.teacher_steps:
             dynamics.run(self.recipe.teacher_steps // pieces, every=5, frames_every=10, record=record)
             dynamics.save(saved)
-            np.savez(self.folder / "teacher-record.npz", **record.arrays())
+            record.save(self.folder / "teacher-record.npz")
             self.say(f"teacher's liquid: step {dynamics.step}, overflow {dynamics.overflowed()}")
         figures = liquid_figures(record, edge, discard=PICOSECOND // 4)
         figures["provenance"] = {
@@ -283,7 +288,7 @@ class Distillation:
         while dynamics.step < self.recipe.stability_steps:
             dynamics.run(min(5000, self.recipe.stability_steps), every=20, frames_every=200, record=record)
             dynamics.save(saved)
-            np.savez(self.folder / f"stability-{size}.npz", **record.arrays())
+            record.save(self.folder / f"stability-{size}.npz")
             self.say(f"stability of {size}: step {dynamics.step}, overflow {dynamics.overflowed()}")
         figures = stability_figures(record, edge)
         write_atomically(path, lambda p: p.write_text(json.dumps(figures, indent=1)))
@@ -297,12 +302,18 @@ class Distillation:
             "liquid force MAE [meV/A]": round(errors["liquid"]["force_meV_per_A"], 1),
             "wall force MAE [meV/A]": round(errors["wall"]["force_meV_per_A"]),
         }
+        teacher = {
+            "name": f"SevenNet {self.recipe.teacher}",
+            "modal": self.recipe.modal,
+            "version": f"sevenn {installed_version() or self.recipe.teacher_version}",
+            "license": self.recipe.teacher_license,
+        }
         path = self.folder / f"water-{size}.pt"
         export.run(
             self.folder / size / "checkpoint.pt",
             path,
             f"water-{size}",
-            teacher={"name": f"SevenNet {self.recipe.teacher}", "modal": self.recipe.modal, "version": "sevenn 0.13.0", "license": "MIT"},  # noqa: E501
+            teacher=teacher,
             data={"name": "water", "frames": len(frames), "held_out": int(frames.held_out.sum()), "sha256": file_checksum(self.folder / "data.npz")},  # noqa: E501
             errors=short,
             contributor="pair_style mlff developers",

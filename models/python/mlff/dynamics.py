@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -65,8 +65,18 @@ class Record:
     positions: list[np.ndarray] = field(default_factory=list)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Stacked arrays, ready for ``numpy.savez``."""
+        """Stacked arrays by field."""
         return {name: np.array(value) for name, value in vars(self).items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        np.savez(path, **self.arrays())  # type: ignore[arg-type]  # no field is named as savez's own allow_pickle
+
+
+class Placement(TypedDict):
+    """Keywords of PyTorch that say where a tensor is and how precise."""
+
+    device: torch.device
+    dtype: torch.dtype
 
 
 class Dynamics:
@@ -114,7 +124,7 @@ class Dynamics:
         self.potential, self.cutoff, self.seed = potential, cutoff, seed
         self.replicas, self.n = positions.shape[:2]
         B, n = self.replicas, self.n
-        on = {"device": self.device, "dtype": torch.float64}
+        on: Placement = {"device": self.device, "dtype": torch.float64}
         self.positions = positions.to(**on).clone()
         self.element = element.expand(B, n).reshape(-1).to(self.device)
         self.mass = mass.expand(B, n).to(**on).unsqueeze(2)

@@ -72,6 +72,7 @@ def save_model(model: PaiNN, path: str | os.PathLike[str], name: str, **provenan
         "atomic_numbers": [int(z) for z in model.atomic_numbers],
         "reference_energies": list(model.reference_energies),
         "zbl_radii": list(model.zbl_radii),
+        "norm_epsilon": model.norm_epsilon,
         "length_unit": "Angstrom",
         "energy_unit": "eV",
         "dtype": "float32",
@@ -149,6 +150,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[PaiNN, dict[str, Any]]:
         header["cutoff"],
         header["reference_energies"],
         header["zbl_radii"],
+        header.get("norm_epsilon", 1e-8),
     )
     with zipfile.ZipFile(path) as archive:
         top = archive.namelist()[0].split("/", 1)[0]

@@ -14,6 +14,9 @@ Where it departs from the paper, and why:
   filter is exactly linear in ``num_radial + 1`` functions of d: envelope * (1, sin(k pi d / cutoff) / d).
 * The first interaction acts on v = 0 and on s that depends on the element alone, so its sum over neighbors is
   taken over moments per neighbor element, which have no channel index. Same function, far fewer operations.
+* |Vv| is smoothed over ``norm_epsilon`` = 0.01 (sqrt(|Vv|^2 + epsilon)) where others take 1e-8: at Vv = 0 the norm has
+  a cone, which dynamics crosses as if the forces jumped, so that energy drifts at any time step
+  (doc/decisions/0007-smooth-norm.md).
 * Universal ZBL repulsion inside a radius per pair of elements (``pair_energy``), so that dynamics never falls
   through the inner wall (Ziegler, Biersack, Littmark 1985).
 * Reference energies per element are added in double precision.
@@ -39,6 +42,9 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "tiny": (16, 2, 8),
 }
 
+#: Under the square root of |Vv| in new students.
+NORM_EPSILON = 1e-2
+
 
 def envelope(y: Tensor) -> Tensor:
     """1 - 10 y^3 + 15 y^4 - 6 y^5: one at 0, zero with two zero derivatives at 1."""
@@ -62,12 +68,11 @@ class Interaction(nn.Module):
 
     __constants__ = ["num_channels", "norm_epsilon"]
 
-    norm_epsilon = 1e-8  # under the square root of |Vv|, so that its gradient exists at zero
-
-    def __init__(self, num_channels: int, num_radial: int) -> None:
+    def __init__(self, num_channels: int, num_radial: int, norm_epsilon: float) -> None:
         super().__init__()
         F = num_channels
         self.num_channels = F
+        self.norm_epsilon = norm_epsilon
         self.source = nn.Sequential(Linear(F, F), nn.SiLU(), Linear(F, 3 * F))  # phi = (s, vv, vs)
         self.filter = Linear(num_radial + 1, 3 * F, bias=False)  # w = (s, vv, vs); column 0 is the bias
         self.vector_u = Linear(F, F, bias=False)
@@ -159,6 +164,8 @@ class PaiNN(nn.Module):
         eV for each element, added to every atom of it
     zbl_radii
         Å for each element; the ZBL repulsion of a pair vanishes smoothly at the sum of its two radii
+    norm_epsilon
+        added to |Vv|^2 under the square root
     """
 
     __constants__ = ["num_interactions", "num_radial", "cutoff", "zbl_weights", "zbl_decays", "zbl_length", "coulomb"]
@@ -179,6 +186,7 @@ class PaiNN(nn.Module):
         cutoff: float,
         reference_energies: list[float],
         zbl_radii: list[float],
+        norm_epsilon: float = NORM_EPSILON,
     ) -> None:
         super().__init__()
         lengths = {len(elements), len(atomic_numbers), len(reference_energies), len(zbl_radii)}
@@ -196,9 +204,12 @@ class PaiNN(nn.Module):
         self.cutoff = float(cutoff)
         self.reference_energies = [float(e) for e in reference_energies]
         self.zbl_radii = [float(r) for r in zbl_radii]
+        self.norm_epsilon = float(norm_epsilon)
 
         self.embedding = nn.Parameter(torch.randn(len(elements), num_channels))
-        self.interactions = nn.ModuleList(Interaction(num_channels, num_radial) for _ in range(num_interactions))
+        self.interactions = nn.ModuleList(
+            Interaction(num_channels, num_radial, self.norm_epsilon) for _ in range(num_interactions)
+        )
         self.energy = nn.Sequential(Linear(num_channels, num_channels // 2), nn.SiLU(), Linear(num_channels // 2, 1))
 
     @torch.jit.export
@@ -216,9 +227,10 @@ class PaiNN(nn.Module):
     ) -> Tensor:
         """x [num_centers, 4, F] after the first interaction, which needs no row of any neighbor."""
         x = torch.empty(0)
+        # torch's stubs know the elements of a list as plain modules; TorchScript wants nothing after such a comment
         for k, layer in enumerate(self.interactions):
             if k == 0:
-                x = layer(layer.first_message(self.embedding, element, center, neighbor, u, basis, num_centers))
+                x = layer(layer.first_message(self.embedding, element, center, neighbor, u, basis, num_centers))  # type: ignore[operator]
         return x
 
     @torch.jit.export
@@ -228,7 +240,7 @@ class PaiNN(nn.Module):
         """x [num_centers, 4, F] after interaction k >= 1, from x [num_nodes, 4, F] before it."""
         for i, layer in enumerate(self.interactions):
             if i == k:
-                x = layer(layer.message(x, center, neighbor, u, basis, num_centers))
+                x = layer(layer.message(x, center, neighbor, u, basis, num_centers))  # type: ignore[operator]
         return x
 
     @torch.jit.export

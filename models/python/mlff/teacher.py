@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["SevenNet"]
+__all__ = ["LICENSE", "VERSION", "SevenNet", "installed_version"]
+
+VERSION = "0.13.0"  # of the package sevenn, with which the published students were made
+LICENSE = "MIT"  # of the package sevenn and the weights in it
+
+
+def installed_version() -> str | None:
+    """Of the package sevenn, without importing it."""
+    try:
+        return importlib.metadata.version("sevenn")
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 class SevenNet(nn.Module):
@@ -24,6 +37,9 @@ class SevenNet(nn.Module):
         what the element indices of `forward` stand for
     """
 
+    species: Tensor
+    modality: Tensor
+
     def __init__(self, name: str, modal: str | None, atomic_numbers: list[int]) -> None:
         super().__init__()
         try:
@@ -33,7 +49,7 @@ class SevenNet(nn.Module):
         except ImportError as error:
             raise ImportError(
                 f"The teacher {name} needs the package 'sevenn' (and with it e3nn and torch_geometric), which cannot "
-                f"be imported here ({error}). Install it with: pip install sevenn==0.13.0"
+                f"be imported here ({error}). Install it with: pip install sevenn=={VERSION}"
             ) from error
         self.key = key
         self.name, self.modal, self.version = name, modal, str(sevenn.__version__)

@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data import Frames, Graph, energy_forces_virial, frame_graph, join_graphs, write_atomically
-from .painn import SIZES, PaiNN
+from .painn import NORM_EPSILON, SIZES, PaiNN
 
 __all__ = ["Settings", "errors_by_kind", "fit_reference_energies", "load_student", "run"]
 
@@ -50,6 +50,7 @@ class Settings:
     cutoff: float = 5.0
     elements: tuple[str, ...] = ("H", "O")
     zbl_radii: tuple[float, ...] = (0.31, 0.66)
+    norm_epsilon: float = NORM_EPSILON
     epochs: int = 100
     batch: int = 8
     learning_rate: float = 2e-3
@@ -274,11 +275,13 @@ class Run:
             "cutoff": s.cutoff,
             "reference_energies": fit_reference_energies(training, s.atomic_numbers()).tolist(),
             "zbl_radii": list(s.zbl_radii),
+            "norm_epsilon": s.norm_epsilon,
         }
         self.model = PaiNN(**self.network).to(self.device)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        scalar = {"device": self.device, "dtype": torch.float32}
-        self.rate, self.weight_energy, self.keep = (torch.zeros((), **scalar) for _ in range(3))
+        self.rate, self.weight_energy, self.keep = (
+            torch.zeros((), device=self.device, dtype=torch.float32) for _ in range(3)
+        )
         on_gpu = self.device.type == "cuda"
         rate = self.rate if on_gpu else s.learning_rate
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=rate, capturable=on_gpu, foreach=on_gpu)

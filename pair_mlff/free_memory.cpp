@@ -1,0 +1,69 @@
+#include "free_memory.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace mlff {
+
+namespace {
+
+constexpr double UNLIMITED = std::numeric_limits<double>::infinity();
+
+double available()
+{
+  std::ifstream file("/proc/meminfo");
+  std::string name, unit;
+  for (double kibibytes = 0.0; file >> name >> kibibytes; std::getline(file, unit))
+    if (name == "MemAvailable:") return 1024.0 * kibibytes;
+  return UNLIMITED;
+}
+
+double number_in(const std::string &path)
+{
+  double value = 0.0;
+  std::ifstream file(path);
+  return file >> value ? value : UNLIMITED;    // "max": no limit
+}
+
+// Version 2 of control groups: a limit may stand at any level above the process.
+double left_in_control_group()
+{
+  std::ifstream file("/proc/self/cgroup");
+  std::string group;
+  while (std::getline(file, group) && group.rfind("0::", 0) != 0) {}
+  if (group.rfind("0::", 0) != 0) return UNLIMITED;
+  double left = UNLIMITED;
+  for (group = group.substr(3); !group.empty(); group.resize(group.rfind('/'))) {
+    const std::string folder = "/sys/fs/cgroup" + group;
+    const double limit = number_in(folder + "/memory.max");
+    if (limit < UNLIMITED) left = std::min(left, std::max(0.0, limit - number_in(folder + "/memory.current")));
+  }
+  return left;
+}
+
+}    // namespace
+
+double free_bytes_of_node()
+{
+  const double bytes = std::min(available(), left_in_control_group());
+  return bytes < UNLIMITED ? bytes : 0.0;
+}
+
+int ranks_on_this_node(MPI_Comm world)
+{
+  char name[MPI_MAX_PROCESSOR_NAME];
+  int length = 0, ranks = 1;
+  MPI_Get_processor_name(name, &length);
+  MPI_Comm_size(world, &ranks);
+  auto mine = static_cast<double>(std::hash<std::string>()(std::string(name, length)) >> 11);    // exact in a double
+  std::vector<double> all(ranks);
+  MPI_Allgather(&mine, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, world);
+  return static_cast<int>(std::count(all.begin(), all.end(), mine));
+}
+
+}    // namespace mlff
