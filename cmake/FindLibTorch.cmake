@@ -56,3 +56,16 @@ add_library(LibTorch::LibTorch INTERFACE IMPORTED)
 target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
   ${MLFF_LIBTORCH}/include ${MLFF_LIBTORCH}/include/torch/csrc/api/include)
 target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CPU_LIBRARY} ${LibTorch_C10_LIBRARY})
+
+if(MLFF_ENABLE_CUDA)
+  find_library(LibTorch_CUDA_LIBRARY torch_cuda PATHS ${LibTorch_LIBRARY_DIR} NO_DEFAULT_PATH NO_CACHE)
+  find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda PATHS ${LibTorch_LIBRARY_DIR} NO_DEFAULT_PATH NO_CACHE)
+  if(NOT LibTorch_CUDA_LIBRARY OR NOT LibTorch_C10_CUDA_LIBRARY)
+    message(FATAL_ERROR
+      "Expected a LibTorch with CUDA for MLFF_ENABLE_CUDA, found none in ${LibTorch_LIBRARY_DIR}. Take a wheel of PyTorch "
+      "for CUDA, or configure with -D MLFF_ENABLE_CUDA=OFF.")
+  endif()
+  find_package(CUDAToolkit REQUIRED) # LibTorch's headers include those of the runtime
+  target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CUDA_LIBRARY} ${LibTorch_C10_CUDA_LIBRARY})
+endif()

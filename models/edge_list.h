@@ -6,6 +6,8 @@
 //             (with a wide halo, ghosts are centers too)
 //   edge      center i <- neighbor j with r_ij = r_j - r_i and |r_ij| < cutoff, strictly; both directions of a pair
 //             are edges. Edges stand in rows, one row a center (compressed sparse rows)
+//
+// All arrays lie in the memory of the engine's device.
 #pragma once
 
 namespace mlff {

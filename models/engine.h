@@ -17,15 +17,14 @@ struct Request {
   bool forces = true;
 };
 
-// What an engine gives ("edge form"). Arrays belong to the engine and stay valid until its next call.
+// What an engine gives ("edge form"). Arrays belong to the engine, lie on its device and stay valid until its next call.
 struct Result {
-  double energy = 0.0;                    // eV, sum over owned centers
-  const double *atom_energy = nullptr;    // [num_centers]  eV
+  const double *atom_energy = nullptr;    // [num_centers]  eV; those of owned centers are this rank's energy
   const double *gradient = nullptr;       // [num_edges][3] g = dE/dr_ij in eV/Å; null without Request::forces.
                                           // Forces: F_i += g, F_j -= g. Virial of an edge: -r_ij (x) g.
 };
 
-// One row of features per node, for an exchange between ranks. The rows are scratch of the engine.
+// One row of features per node, for an exchange between ranks. The rows are scratch of the engine, on its device.
 struct Rows {
   enum class Type : std::uint8_t { FLOAT32, FLOAT64 };
   void *data = nullptr;    // [num_nodes][width]
@@ -52,13 +51,26 @@ class NoExchange : public GhostExchange {
   void reverse(const Rows &) override {}
 };
 
-enum class Precision : std::uint8_t { FP64, FP32 };
+// Of the network's linear products and gathered rows. Edge vectors, energies and sums of forces are double in every
+// mode; the geometry and residual sums are double in FP64, else float. TF32: float weights, rounded in the products.
+enum class Precision : std::uint8_t { FP64, FP32, TF32, BF16, FP16 };
 enum class Jit : std::uint8_t { OFF, SCRIPT, FREEZE };
 
+// As in the input script.
+const char *name_of(Precision precision);
+const char *name_of(Jit jit);
+
+// Where an engine runs. A GPU's work goes to `stream` (a cudaStream_t), in order with the caller's own.
+struct Device {
+  int gpu = -1;    // CUDA device, -1: the CPU
+  void *stream = nullptr;
+};
+
 struct EngineSettings {
-  Precision precision = Precision::FP32;    // of the network; edge vectors, energies and sums are double in every mode
+  Precision precision = Precision::FP32;
   Jit jit = Jit::FREEZE;
-  int num_threads = 1;
+  int num_threads = 1;    // on the CPU
+  Device device = {};
 };
 
 class Engine {
@@ -76,13 +88,17 @@ class Engine {
   // Most memory that one evaluation of warm_up's graph held at a time, in bytes, besides the student itself.
   virtual std::size_t peak_bytes() const = 0;
 
+  // Bytes that the engine's device could still give to evaluations; 0: unknown.
+  virtual double free_bytes() const = 0;
+
   // Largest number of bytes a row of an exchange has.
   virtual std::size_t max_bytes_per_row() const = 0;
 
-  // "LibTorch 2.11.0, fp32, jit freeze, cpu, 2 threads"
+  // "LibTorch 2.11.0, precision fp32, jit freeze, CPU, 2 threads"
   virtual std::string description() const = 0;
 
-  // Seconds spent in the network and in exchanges since the last call of reset_times.
+  // Seconds spent in the network and in exchanges since the last call of reset_times; on a GPU those of the calls, which
+  // do not wait for it.
   struct Times {
     double network = 0.0;
     double exchange = 0.0;

@@ -10,7 +10,9 @@
 #include "heap.h"
 #include "mlff_error.h"
 #include "model_file.h"
+#include "torch_device.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -72,6 +74,56 @@ class AllocationListener : public c10::MemoryReportingInfoBase {
   std::atomic<std::int64_t> current_ = 0, peak_ = 0;
 };
 
+bool is_narrow(Precision precision)
+{
+  return precision == Precision::BF16 || precision == Precision::FP16;
+}
+
+torch::ScalarType geometry_type(Precision precision)
+{
+  return precision == Precision::FP64 ? torch::kDouble : torch::kFloat;
+}
+
+torch::ScalarType linear_type(Precision precision)
+{
+  return precision == Precision::BF16 ? torch::kBFloat16
+      : precision == Precision::FP16  ? torch::kHalf
+                                      : geometry_type(precision);
+}
+
+// LibTorch's switch for TF32 belongs to the process: it is set for a call and set back after it.
+class Tf32Scope {
+ public:
+  explicit Tf32Scope(bool on) : before_(at::globalContext().allowTF32CuBLAS()) { set(on); }
+  ~Tf32Scope() { set(before_); }
+  Tf32Scope(const Tf32Scope &) = delete;
+  Tf32Scope &operator=(const Tf32Scope &) = delete;
+
+ private:
+  static void set(bool on)
+  {
+    if (at::globalContext().allowTF32CuBLAS() != on) at::globalContext().setAllowTF32CuBLAS(on);
+  }
+  bool before_;
+};
+
+// The number of edges differs at each step: kernels that the optimizer of graphs compiles must take any, where by default
+// it would compile anew for each of the first sizes. Read when a program first runs, so set for the calls.
+class AnySizeScope {
+ public:
+  AnySizeScope() : before_(torch::jit::getFusionStrategy())
+  {
+    torch::jit::FusionStrategy any{{torch::jit::FusionBehavior::DYNAMIC, 20}};
+    torch::jit::setFusionStrategy(any);
+  }
+  ~AnySizeScope() { torch::jit::setFusionStrategy(before_); }
+  AnySizeScope(const AnySizeScope &) = delete;
+  AnySizeScope &operator=(const AnySizeScope &) = delete;
+
+ private:
+  torch::jit::FusionStrategy before_;
+};
+
 // The graph as tensors. `element`, `center`, `neighbor` are int64, `rij` has the geometry's dtype.
 struct Graph {
   int num_owned_centers, num_centers, num_nodes;
@@ -85,6 +137,7 @@ class EngineTorch : public Engine {
   Result compute(const EdgeList &edges, const Request &request, GhostExchange &ghosts) override;
   void warm_up(const EdgeList &edges) override;
   std::size_t peak_bytes() const override { return peak_bytes_; }
+  double free_bytes() const override { return mlff::free_bytes(settings_.device); }
   std::size_t max_bytes_per_row() const override;
   std::string description() const override;
   Times times() const override { return times_; }
@@ -111,25 +164,33 @@ class EngineTorch : public Engine {
 
   EngineSettings settings_;
   torch::jit::Module program_;
+  torch::Device device_;
   torch::ScalarType geometry_type_;
   int num_channels_, num_interactions_;
-  std::vector<std::int64_t> element_, center_, neighbor_;    // the graph's indices as Torch wants them
-  Tensor atom_energy_, gradient_;                            // what Result points to
+  double gradient_scale_;            // of the backward pass: half precision has no room for small gradients
+  Tensor atom_energy_, gradient_;    // what Result points to
   std::size_t peak_bytes_ = 0;
   Times times_;
 };
 
 EngineTorch::EngineTorch(const ModelFile &model, const EngineSettings &settings) :
-    settings_(settings), geometry_type_(settings.precision == Precision::FP64 ? torch::kDouble : torch::kFloat),
-    num_channels_(model.num_channels), num_interactions_(model.num_interactions)
+    settings_(settings), device_(torch_device(settings.device)), geometry_type_(geometry_type(settings.precision)),
+    num_channels_(model.num_channels), num_interactions_(model.num_interactions),
+    gradient_scale_(settings.precision == Precision::FP16 ? model.fp16_gradient_scale : 1.0)
 {
-  keep_freed_memory();
+  if (settings.precision == Precision::TF32 && !device_.is_cuda())
+    throw Error(
+        "pair_style mlff: expected a GPU for 'precision tf32', found none: CPUs have no such products. Use fp32.");
+  if (device_.is_cpu()) keep_freed_memory();
   std::istringstream archive(std::string(model.bytes().begin(), model.bytes().end()));
   program_ = torch::jit::load(archive, torch::kCPU);
   program_.eval();
   check_parameters(program_, model);
   for (const auto &parameter : program_.parameters()) parameter.set_requires_grad(false);
-  program_.to(geometry_type_);
+  program_.to(device_, geometry_type_);
+  if (is_narrow(settings_.precision))
+    for (const auto &parameter : program_.named_parameters())
+      if (parameter.name != "embedding") parameter.value.set_data(parameter.value.to(linear_type(settings_.precision)));
   if (settings_.jit == Jit::FREEZE)
     program_ = torch::jit::freeze(
         program_, std::vector<std::string>{"edge_basis", "first_interaction", "interaction", "readout", "pair_energy"});
@@ -137,25 +198,30 @@ EngineTorch::EngineTorch(const ModelFile &model, const EngineSettings &settings)
 
 Graph EngineTorch::graph(const EdgeList &edges)
 {
-  element_.assign(edges.element, edges.element + edges.num_nodes);
-  neighbor_.assign(edges.neighbor, edges.neighbor + edges.num_edges);
-  center_.resize(edges.num_edges);
-  for (int c = 0; c < edges.num_centers; ++c)
-    std::fill(center_.begin() + edges.first_edge[c], center_.begin() + edges.first_edge[c + 1], c);
-
-  const auto indices = [](std::vector<std::int64_t> &values) {
-    return torch::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, torch::kLong);
+  const auto view = [&](const auto *data, const std::vector<std::int64_t> &shape, torch::ScalarType type) {
+    const auto options = torch::dtype(type).device(device_);
+    using Value = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+    return shape[0] == 0 ? torch::empty(shape, options) : torch::from_blob(const_cast<Value *>(data), shape, options);
   };
-  const Tensor rij = torch::from_blob(const_cast<double *>(edges.rij), {edges.num_edges, 3}, torch::kDouble);
-  return {edges.num_owned_centers, edges.num_centers,  edges.num_nodes,       indices(element_),
-          indices(center_),        indices(neighbor_), rij.to(geometry_type_)};
+  const Tensor first = view(edges.first_edge, {edges.num_centers + 1}, torch::kInt);
+  const Tensor degree = first.slice(0, 1) - first.slice(0, 0, edges.num_centers);
+  return {edges.num_owned_centers,
+          edges.num_centers,
+          edges.num_nodes,
+          view(edges.element, {edges.num_nodes}, torch::kInt).to(torch::kLong),
+          torch::repeat_interleave(degree, std::optional<std::int64_t>(edges.num_edges)).to(torch::kLong),
+          view(edges.neighbor, {edges.num_edges}, torch::kInt).to(torch::kLong),
+          view(edges.rij, {edges.num_edges, 3}, torch::kDouble).to(geometry_type_)};
 }
 
 Result EngineTorch::compute(const EdgeList &edges, const Request &request, GhostExchange &ghosts)
 {
   const double start = seconds();
   const double exchange_before = times_.exchange;
-  if (at::get_num_threads() != settings_.num_threads) at::set_num_threads(settings_.num_threads);
+  if (device_.is_cpu() && at::get_num_threads() != settings_.num_threads) at::set_num_threads(settings_.num_threads);
+  const StreamScope stream(settings_.device);
+  const AnySizeScope any_size;
+  const Tf32Scope tf32(settings_.precision == Precision::TF32);
   torch::jit::GraphOptimizerEnabledGuard optimizer(settings_.jit != Jit::OFF);
   try {
     const Result result = evaluate(graph(edges), request, ghosts);
@@ -193,7 +259,6 @@ Result EngineTorch::evaluate(const Graph &g, const Request &request, GhostExchan
   atom_energy_ = (energy + pair).detach();
   Result result;
   result.atom_energy = atom_energy_.data_ptr<double>();
-  for (int c = 0; c < g.num_owned_centers; ++c) result.energy += result.atom_energy[c];
   if (request.forces) {
     gradient_ = gradient(g, x, x_in, geometry, geometry_in, energy, pair, ghosts);
     result.gradient = gradient_.data_ptr<double>();
@@ -212,19 +277,22 @@ Tensor EngineTorch::gradient(const Graph &g, const variable_list &x, const varia
     if (k > 0) inputs.push_back(x_in[k]);
     return grad({output}, inputs, {output_gradient});
   };
-  const auto seed = [&](const Tensor &t) {    // owned centers alone count
+  const auto seed = [&](const Tensor &t, double scale) {    // owned centers alone count
     Tensor ones = torch::zeros_like(t);
-    ones.narrow(0, 0, g.num_owned_centers).fill_(1.0);
+    ones.narrow(0, 0, g.num_owned_centers).fill_(scale);
     return ones;
   };
 
-  variable_list total = segment(num_interactions_ - 1, energy, seed(energy));
+  variable_list total = segment(num_interactions_ - 1, energy, seed(energy, gradient_scale_));
   for (int k = num_interactions_ - 2; k >= 0; --k) {
     const Tensor x_gradient = exchange_reverse(total[2], g, ghosts);
     const variable_list part = segment(k, x[k], x_gradient);
     total = {total[0] + part[0], total[1] + part[1], k > 0 ? part[2] : Tensor()};
   }
-  const Tensor result = grad({geometry[0], geometry[1], pair}, {g.rij}, {total[0], total[1], seed(pair)})[0];
+  if (gradient_scale_ != 1.0) total = {total[0] / gradient_scale_, total[1] / gradient_scale_};
+  const Tensor result = grad({geometry[0], geometry[1], pair}, {g.rij}, {total[0], total[1], seed(pair, 1.0)})[0];
+  if (settings_.precision == Precision::FP16 && !result.isfinite().all().item<bool>())
+    throw Error("pair_style mlff: the backward pass left the range of half precision. Use 'precision bf16' or fp32.");
   return result.to(torch::kDouble).contiguous();
 }
 
@@ -299,10 +367,10 @@ std::size_t EngineTorch::max_bytes_per_row() const
 
 std::string EngineTorch::description() const
 {
-  const char *precision = settings_.precision == Precision::FP64 ? "fp64" : "fp32";
-  const char *jit = settings_.jit == Jit::OFF ? "off" : settings_.jit == Jit::SCRIPT ? "script" : "freeze";
-  return std::string("LibTorch ") + TORCH_VERSION + ", precision " + precision + ", jit " + jit + ", CPU, " +
-      std::to_string(settings_.num_threads) + (settings_.num_threads == 1 ? " thread" : " threads");
+  const std::string text = std::string("LibTorch ") + TORCH_VERSION + ", precision " + name_of(settings_.precision) +
+      ", jit " + name_of(settings_.jit) + ", " + device_name(settings_.device);
+  if (device_.is_cuda()) return text;
+  return text + ", " + std::to_string(settings_.num_threads) + (settings_.num_threads == 1 ? " thread" : " threads");
 }
 
 }    // namespace

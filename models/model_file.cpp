@@ -310,6 +310,7 @@ ModelFile::ModelFile(std::vector<char> bytes, const std::string &file_path) : pa
   num_interactions = header.integer("num_interactions", 1);
   num_radial = header.integer("num_radial", 1);
   if (header.has("norm_epsilon")) norm_epsilon = header.positive("norm_epsilon");
+  if (header.has("fp16_gradient_scale")) fp16_gradient_scale = header.positive("fp16_gradient_scale");
   cutoff = header.positive("cutoff");
   elements = header.symbols("elements");
   atomic_numbers = header.integers("atomic_numbers", elements.size(), 1, 118);

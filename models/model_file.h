@@ -32,6 +32,7 @@ class ModelFile {
   int num_interactions = 0;    // T
   int num_radial = 0;          // K
   std::int64_t num_parameters = 0;
+  double fp16_gradient_scale = 256.0;        // factor on the gradients of a backward pass in half precision
   double norm_epsilon = 1e-8;                // under the square root of |Vv|
   double cutoff = 0.0;                       // Å
   std::vector<std::string> elements;         // chemical symbols; EdgeList::element indexes this

@@ -71,15 +71,13 @@ mlff::EdgeList EdgeBuilder::edges()
           rij_.data()};
 }
 
-// Groups that are excluded against all atoms: their atoms are absent, as fix gcmc marks a trial deletion. LAMMPS
-// keeps them in the list, without neighbors.
-int EdgeBuilder::absent_mask() const
+int EdgeBuilder::absent_mask(const Neighbor &neighbor)
 {
   constexpr int GROUP_ALL = 0;
   int mask = 0;
-  for (int n = 0; n < neighbor->nex_group; ++n) {
-    if (neighbor->ex2_group[n] == GROUP_ALL) mask |= neighbor->ex1_bit[n];
-    if (neighbor->ex1_group[n] == GROUP_ALL) mask |= neighbor->ex2_bit[n];
+  for (int n = 0; n < neighbor.nex_group; ++n) {
+    if (neighbor.ex2_group[n] == GROUP_ALL) mask |= neighbor.ex1_bit[n];
+    if (neighbor.ex1_group[n] == GROUP_ALL) mask |= neighbor.ex2_bit[n];
   }
   return mask;
 }
@@ -88,7 +86,7 @@ int EdgeBuilder::absent_mask() const
 void EdgeBuilder::number_nodes()
 {
   const int num_atoms = atom->nlocal + atom->nghost;
-  const int absent = absent_mask();
+  const int absent = absent_mask(*neighbor);
   node_of_atom_.assign(num_atoms, -1);
   atom_of_center_.clear();
   element_.clear();

@@ -10,6 +10,7 @@
 namespace LAMMPS_NS {
 
 class NeighList;
+class Neighbor;
 
 class EdgeBuilder : protected Pointers {
  public:
@@ -33,9 +34,12 @@ class EdgeBuilder : protected Pointers {
 
   double memory_usage() const;
 
+  // Bits of the groups that are excluded against all atoms: their atoms are absent, as fix gcmc marks a trial deletion.
+  // LAMMPS keeps them in the list, without neighbors.
+  static int absent_mask(const Neighbor &neighbor);
+
  private:
   void sort_row(int *begin, int *end) const;
-  int absent_mask() const;
   void number_nodes();
   void fill_rows();
 

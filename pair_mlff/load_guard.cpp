@@ -35,6 +35,14 @@ std::string load_refusal(const BuildSettings &compiled, const BuildSettings &run
   if (!compiled.mpi_library.empty() && !running.mpi_library.empty() && compiled.mpi_library != running.mpi_library)
     return refusal("the MPI library", compiled.mpi_library, running.mpi_library,
                    "Load the MPI that LAMMPS was built with and build the plugin again.");
+  if (compiled.kokkos_version != running.kokkos_version)
+    return refusal("Kokkos", compiled.kokkos_version, running.kokkos_version, rebuild);
+  if (compiled.kokkos_precision != running.kokkos_precision)
+    return refusal("KOKKOS precision", compiled.kokkos_precision, running.kokkos_precision, rebuild);
+  if (compiled.kokkos_layout != running.kokkos_layout)
+    return refusal("KOKKOS layout", compiled.kokkos_layout, running.kokkos_layout, rebuild);
+  if (compiled.kokkos_backends != running.kokkos_backends)
+    return refusal("the Kokkos back ends", compiled.kokkos_backends, running.kokkos_backends, rebuild);
   return "";
 }
 

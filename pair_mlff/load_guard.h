@@ -11,6 +11,11 @@ struct BuildSettings {
   int bigint = 0, tagint = 0, imageint = 0;    // bytes
   bool mpi = false;                            // false: LAMMPS's own stubs
   std::string mpi_library;                     // "Open MPI", "MPICH", "" for stubs or others
+  // of mlff/kk alone, else empty
+  std::string kokkos_version;      // "5.0.2"
+  std::string kokkos_precision;    // "double", "mixed", "single"
+  std::string kokkos_layout;       // "legacy", "default"
+  std::string kokkos_backends;     // "cuda openmp serial"
 };
 
 // Empty when the plugin may register; else one sentence naming the setting that differs, both values and what to do.

@@ -8,7 +8,6 @@
 
 #include "edge_builder.h"
 #include "engine.h"
-#include "free_memory.h"
 #include "keywords.h"
 #include "lammps_versions.h"
 #include "mlff_error.h"
@@ -34,9 +33,13 @@
 #include "utils.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 using namespace LAMMPS_NS;
+
+// Messages are whole strings: LAMMPS's functions that format take arguments of {fmt} or of std::format, whichever its
+// compiler had, and a plugin compiled by another would look for the wrong ones.
 
 namespace {
 
@@ -55,6 +58,12 @@ class Stopwatch {
   double &sum_, start_;
 };
 
+template <typename Work> auto timed(double &sum, const Work &work)
+{
+  const Stopwatch watch(sum);
+  return work();
+}
+
 template <typename T> void broadcast(T &values, MPI_Comm world)
 {
   auto size = static_cast<bigint>(values.size());
@@ -68,7 +77,7 @@ template <typename T> void broadcast(T &values, MPI_Comm world)
 /* ---------------------------------------------------------------------- */
 
 PairMLFF::PairMLFF(LAMMPS *lmp) :
-    Pair(lmp), keywords_(std::make_unique<mlff::Keywords>()), exchange_(std::make_unique<RowExchange>(lmp, this)),
+    Pair(lmp), exchange_(std::make_unique<RowExchange>(lmp, this)), keywords_(std::make_unique<mlff::Keywords>()),
     times_(std::make_unique<mlff::StepTimes>())
 {
   single_enable = 0;
@@ -114,20 +123,20 @@ void PairMLFF::coeff(int narg, char **arg)
 {
   if (narg != 3 + atom->ntypes)
     error->all(FLERR,
-               "pair_coeff for pair_style mlff: expected '* * FILE' and one element (or NULL) for each of the {} atom "
-               "types, found {} words after FILE.",
-               atom->ntypes, std::max(narg - 3, 0));
+               "pair_coeff for pair_style mlff: expected '* * FILE' and one element (or NULL) for each of the " +
+                   std::to_string(atom->ntypes) + " atom types, found " + std::to_string(std::max(narg - 3, 0)) +
+                   " words after FILE.");
   allocate();
   map_element2type(narg - 3, arg + 3);
   try {
     read_model(arg[2]);
     map_elements();
     units_ = std::make_unique<mlff::Units>(mlff::units_of_style(update->unit_style));
-    engine_ = make_engine(*model_, {keywords_->precision, keywords_->jit, comm->nthreads});
+    engine_ = make_engine(*model_, {keywords_->precision, keywords_->jit, comm->nthreads, device()});
   } catch (const mlff::Error &e) {
     error->all(FLERR, e.what());
   }
-  edge_builder_ = std::make_unique<EdgeBuilder>(lmp, element_of_type_, model_->cutoff, 1.0 / units_->length);
+  make_edge_builder();
   rows_step_ = -1;
   reported_ = warm_ = false;
   if (lmp->citeme)
@@ -149,6 +158,16 @@ void PairMLFF::allocate()
 std::unique_ptr<mlff::Engine> PairMLFF::make_engine(const mlff::ModelFile &model, const mlff::EngineSettings &settings)
 {
   return mlff::make_engine_torch(model, settings);
+}
+
+mlff::Device PairMLFF::device() const
+{
+  return {};
+}
+
+void PairMLFF::make_edge_builder()
+{
+  edge_builder_ = std::make_unique<EdgeBuilder>(lmp, element_of_type_, model_->cutoff, 1.0 / units_->length);
 }
 
 // Rank 0 reads; bytes and outcome go to all, so that all ranks succeed or fail together.
@@ -213,8 +232,8 @@ void PairMLFF::check_special_bonds() const
     if (present[k] && force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0 && !force->kspace)
       error->all(FLERR,
                  "pair_style mlff: expected every neighbor within the cutoff in the list, found 'special_bonds' that "
-                 "remove 1-{} neighbors. Use 'special_bonds lj/coul 1 1 1'.",
-                 k + 1);
+                 "remove 1-" +
+                     std::to_string(k + 1) + " neighbors. Use 'special_bonds lj/coul 1 1 1'.");
 }
 
 void PairMLFF::check_neighbor_settings() const
@@ -228,7 +247,9 @@ void PairMLFF::check_neighbor_settings() const
 double PairMLFF::init_one(int i, int j)
 {
   if (setflag[i][j] == 0)
-    error->all(FLERR, "pair_style mlff: expected elements for types {} and {} in pair_coeff, found NULL.", i, j);
+    error->all(FLERR,
+               "pair_style mlff: expected elements for types " + std::to_string(i) + " and " + std::to_string(j) +
+                   " in pair_coeff, found NULL.");
   return model_->cutoff * units_->length;
 }
 
@@ -246,24 +267,30 @@ void PairMLFF::setup()
 
 void PairMLFF::compute(int eflag, int vflag)
 {
-  ev_init(eflag, vflag);
+  start_tally(eflag, vflag);
   try {
     refresh_rows();
     const long forward = exchange_->num_forward(), reverse = exchange_->num_reverse();
-    const mlff::EdgeList edges = build_edges();
+    const mlff::EdgeList edges = timed(times_->edges, [&] { return build_edges(); });
     warm_up(edges);
     report();
     // the same on every rank, since what follows is collective; a rank without edges has no gradient to look at
     const mlff::Request request{!energy_only(*this)};
     const mlff::Result result = evaluate(edges, request);
     tally_energy(edges, result);
-    if (request.forces) scatter_forces(edges, result);
+    if (request.forces) timed(times_->scatter, [&] { scatter_forces(edges, result); });
     times_->forward += exchange_->num_forward() - forward;
     times_->reverse += exchange_->num_reverse() - reverse;
   } catch (const mlff::Error &e) {
     error->one(FLERR, e.what());
   }
+  finish_tally();
   ++times_->calls;
+}
+
+void PairMLFF::start_tally(int eflag, int vflag)
+{
+  ev_init(eflag, vflag);
 }
 
 // LAMMPS rebuilds its list now and then; rows are copied and sorted only then.
@@ -273,11 +300,16 @@ void PairMLFF::refresh_rows()
   const bool rebuilt = neighbor->ago == 0 || neighbor->lastcall != rows_step_ || list != rows_list_ ||
       atom->nlocal != rows_nlocal_ || atom->nghost != rows_nghost_;
   if (!rebuilt) return;
-  edge_builder_->rebuild(*list, one_rank() ? owners_of_ghosts() : std::vector<int>());
+  rebuild_rows();
   rows_step_ = neighbor->lastcall;
   rows_list_ = list;
   rows_nlocal_ = atom->nlocal;
   rows_nghost_ = atom->nghost;
+}
+
+void PairMLFF::rebuild_rows()
+{
+  edge_builder_->rebuild(*list, one_rank() ? owners_of_ghosts() : std::vector<int>());
 }
 
 // Each atom sends its index to its ghosts, over any number of images, so no 'atom_modify map' is needed.
@@ -292,7 +324,6 @@ std::vector<int> PairMLFF::owners_of_ghosts()
 
 mlff::EdgeList PairMLFF::build_edges()
 {
-  const Stopwatch watch(times_->edges);
   const mlff::EdgeList edges = edge_builder_->edges();
   exchange_->set_nodes(edge_builder_->node_of_atom().data());
   return edges;
@@ -313,19 +344,40 @@ void PairMLFF::report()
   const mlff::MemoryNeed need = memory_need();
   const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
                                   : "exchange of rows before each interaction but the first";
-  if (comm->me == 0) utils::logmesg(lmp, "{}", mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need));
+  if (comm->me == 0) utils::logmesg(lmp, mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need));
   reported_ = true;
 }
 
 mlff::MemoryNeed PairMLFF::memory_need() const
 {
-  const double mine = engine_->peak_bytes() + edge_builder_->memory_usage();
-  const double room = mlff::free_bytes_of_node() / mlff::ranks_on_this_node(world);
+  const double mine = engine_->peak_bytes() + bytes_of_edges();
+  const double room = engine_->free_bytes() / ranks_that_share_memory();
   double sum[3] = {mine, room, static_cast<double>(atom->nlocal)}, all[3];
   MPI_Allreduce(sum, all, 3, MPI_DOUBLE, MPI_SUM, world);
   if (all[2] == 0.0) return {};
   const double bytes_per_atom = all[0] / all[2];
   return {bytes_per_atom, bytes_per_atom > 0.0 && all[1] > 0.0 ? (all[0] + all[1]) / bytes_per_atom : 0.0};
+}
+
+double PairMLFF::bytes_of_edges() const
+{
+  return edge_builder_->memory_usage();
+}
+
+int PairMLFF::ranks_that_share_memory() const
+{
+  return ranks_on_this_node();
+}
+
+int PairMLFF::ranks_on_this_node() const
+{
+  char name[MPI_MAX_PROCESSOR_NAME];
+  int length = 0;
+  MPI_Get_processor_name(name, &length);
+  auto mine = static_cast<double>(std::hash<std::string>()(std::string(name, length)) >> 11);    // exact in a double
+  std::vector<double> all(comm->nprocs);
+  MPI_Allgather(&mine, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, world);
+  return static_cast<int>(std::count(all.begin(), all.end(), mine));
 }
 
 mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request &request)
@@ -341,16 +393,16 @@ mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request
 
 void PairMLFF::tally_energy(const mlff::EdgeList &edges, const mlff::Result &result)
 {
-  if (eflag_global) eng_vdwl += result.energy * units_->energy;
-  if (!eflag_atom) return;
-  for (int c = 0; c < edges.num_owned_centers; ++c)
-    eatom[edge_builder_->atom_of_center()[c]] += result.atom_energy[c] * units_->energy;
+  for (int c = 0; c < edges.num_owned_centers; ++c) {
+    const double energy = result.atom_energy[c] * units_->energy;
+    if (eflag_global) eng_vdwl += energy;
+    if (eflag_atom) eatom[edge_builder_->atom_of_center()[c]] += energy;
+  }
 }
 
 // Shares of force and virial that fall on ghosts go home through an exchange of our own, with newton on and off alike.
 void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
 {
-  const Stopwatch watch(times_->scatter);
   const bool atom_virial = vflag_atom || cvflag_atom;
   const int width = atom_virial ? FORCE_AND_VIRIAL_WIDTH : FORCE_WIDTH;
   double total_virial[6] = {};
@@ -382,7 +434,7 @@ void PairMLFF::finish()
   warm_up_seconds_ = 0.0;
   if (comm->me != 0) return;
   const double n = comm->nprocs;
-  utils::logmesg(lmp, "{}",
+  utils::logmesg(lmp,
                  mlff::closing_report({sum[0] / n, sum[1] / n, sum[2] / n, sum[3] / n, sum[4] / n, times_->calls,
                                        times_->forward, times_->reverse},
                                       {largest[0], largest[1], largest[2], largest[3], largest[4]}));
@@ -391,7 +443,7 @@ void PairMLFF::finish()
 double PairMLFF::memory_usage()
 {
   double bytes = Pair::memory_usage() + shares_.capacity() * sizeof(double);
-  if (edge_builder_) bytes += edge_builder_->memory_usage();
+  if (engine_) bytes += bytes_of_edges();
   return bytes;
 }
 

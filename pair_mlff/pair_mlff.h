@@ -15,6 +15,7 @@
 namespace mlff {
 class Engine;
 class ModelFile;
+struct Device;
 struct EdgeList;
 struct EngineSettings;
 struct Keywords;
@@ -53,6 +54,26 @@ class PairMLFF : public Pair {
   // Tests replace the engine by one that shows what it receives.
   virtual std::unique_ptr<mlff::Engine> make_engine(const mlff::ModelFile &, const mlff::EngineSettings &);
 
+  // The parts of a step that depend on where the atoms lie; mlff/kk has its own.
+  virtual mlff::Device device() const;
+  virtual void make_edge_builder();
+  virtual void start_tally(int eflag, int vflag);
+  virtual void rebuild_rows();
+  virtual mlff::EdgeList build_edges();
+  virtual void tally_energy(const mlff::EdgeList &edges, const mlff::Result &result);
+  virtual void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);
+  virtual void finish_tally() {}
+  virtual double bytes_of_edges() const;
+  virtual int ranks_that_share_memory() const;
+
+  bool one_rank() const;
+  int ranks_on_this_node() const;    // collective
+
+  std::unique_ptr<mlff::ModelFile> model_;
+  std::unique_ptr<RowExchange> exchange_;
+  std::unique_ptr<mlff::Units> units_;
+  std::vector<int> element_of_type_;    // [ntypes + 1], -1: NULL
+
  private:
   void allocate();
   void read_model(const std::string &name);
@@ -61,26 +82,17 @@ class PairMLFF : public Pair {
   void check_neighbor_settings() const;
 
   void refresh_rows();
-  mlff::EdgeList build_edges();
   std::vector<int> owners_of_ghosts();
   void warm_up(const mlff::EdgeList &edges);
   void report();
   mlff::MemoryNeed memory_need() const;
   mlff::Result evaluate(const mlff::EdgeList &edges, const mlff::Request &request);
-  void tally_energy(const mlff::EdgeList &edges, const mlff::Result &result);
-  void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);
-
-  bool one_rank() const;
 
   std::unique_ptr<mlff::Keywords> keywords_;
-  std::unique_ptr<mlff::ModelFile> model_;
   std::unique_ptr<mlff::Engine> engine_;
   std::unique_ptr<EdgeBuilder> edge_builder_;
-  std::unique_ptr<RowExchange> exchange_;
-  std::unique_ptr<mlff::Units> units_;
   std::unique_ptr<mlff::StepTimes> times_;
-  std::vector<int> element_of_type_;    // [ntypes + 1], -1: NULL
-  std::vector<double> shares_;          // [num_nodes][3 or 12] of forces and virials, see scatter.h
+  std::vector<double> shares_;    // [num_nodes][3 or 12] of forces and virials, see scatter.h
   bool reported_ = false, warm_ = false;
   double warm_up_seconds_ = 0.0;    // of the next run's closing report
 

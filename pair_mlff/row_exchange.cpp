@@ -25,11 +25,15 @@ void RowExchange::reverse(const mlff::Rows &rows)
 {
   rows_ = rows;
   lmp_->comm->reverse_comm(pair_, doubles_for(rows.bytes_per_row()));
-  // LAMMPS leaves the sums that travelled in the ghosts' rows
+  clear_ghosts();    // LAMMPS leaves the sums that travelled in their rows
+  ++num_reverse_;
+}
+
+void RowExchange::clear_ghosts()
+{
   const Atom &atom = *lmp_->atom;
   for (int ghost = atom.nlocal; ghost < atom.nlocal + atom.nghost; ++ghost)
-    if (char *r = row(ghost)) std::memset(r, 0, rows.bytes_per_row());
-  ++num_reverse_;
+    if (char *r = row(ghost)) std::memset(r, 0, rows_.bytes_per_row());
 }
 
 char *RowExchange::row(int atom) const
@@ -38,7 +42,7 @@ char *RowExchange::row(int atom) const
   return node < 0 ? nullptr : static_cast<char *>(rows_.data) + node * rows_.bytes_per_row();
 }
 
-int RowExchange::pack_forward(int n, const int *atoms, double *buffer) const
+int RowExchange::pack_forward(int n, const int *atoms, double *buffer)
 {
   const int doubles = doubles_for(rows_.bytes_per_row());
   for (int i = 0; i < n; ++i, buffer += doubles) {
@@ -50,14 +54,14 @@ int RowExchange::pack_forward(int n, const int *atoms, double *buffer) const
   return n * doubles;
 }
 
-void RowExchange::unpack_forward(int n, int first, const double *buffer) const
+void RowExchange::unpack_forward(int n, int first, const double *buffer)
 {
   const int doubles = doubles_for(rows_.bytes_per_row());
   for (int i = 0; i < n; ++i, buffer += doubles)
     if (char *r = row(first + i)) std::memcpy(r, buffer, rows_.bytes_per_row());
 }
 
-int RowExchange::pack_reverse(int n, int first, double *buffer) const
+int RowExchange::pack_reverse(int n, int first, double *buffer)
 {
   const int doubles = doubles_for(rows_.bytes_per_row());
   for (int i = 0; i < n; ++i, buffer += doubles) {
@@ -76,7 +80,7 @@ template <typename T> static void add_row(char *row, const double *buffer, int w
   for (int c = 0; c < width; ++c) sum[c] += values[c];
 }
 
-void RowExchange::unpack_reverse(int n, const int *atoms, const double *buffer) const
+void RowExchange::unpack_reverse(int n, const int *atoms, const double *buffer)
 {
   const int doubles = doubles_for(rows_.bytes_per_row());
   const auto add = rows_.type == mlff::Rows::Type::FLOAT32 ? add_row<float> : add_row<double>;

@@ -14,6 +14,9 @@ sys.path[:0] = [str(HERE / "pair_mlff"), str(HERE.parent / "models" / "python")]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--config", help="test_config.json of the build folder")
+    parser.addoption("--plugin-dir", help="folder of the plugin under test (default: that of the build)")
+    parser.addoption("--aot-precisions", default="fp64 fp16", help="which of fp64 fp32 tf32 bf16 fp16 to compile")
+    parser.addoption("--lammps-flags", default="", help="further words for lmp, such as '-k on t 2 -sf kk'")
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +28,13 @@ def config(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def lammps(config: dict[str, str]):  # noqa: ANN201 (the type is in a module that only these tests see)
+def lammps(config: dict[str, str], request: pytest.FixtureRequest):  # noqa: ANN201 (the type is only in these tests)
     from lammps_run import Lammps
 
-    return Lammps(config["lmp"], config["mpirun"] or None, config["plugin_dir"], config["test_plugin_dir"] + "/edges")
+    flags = tuple(request.config.getoption("--lammps-flags").split())
+    edges = config["test_plugin_dir"] + "/edges"
+    plugins = request.config.getoption("--plugin-dir") or config["plugin_dir"]
+    return Lammps(config["lmp"], config["mpirun"] or None, plugins, edges, flags)
 
 
 @pytest.fixture(scope="session")

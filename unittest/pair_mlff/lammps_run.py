@@ -35,12 +35,13 @@ class Lammps:
     mpirun: str | None
     plugin_dir: str
     test_plugin_dir: str
+    flags: tuple[str, ...] = ()  # for every run
 
     def run(self, folder: Path, script: str, ranks: int = 1, threads: int = 1, fails: bool = False) -> Run:
         """Runs `script` in `folder` on `ranks` ranks; a dump named `dump.txt` is read when there is one."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "in.test").write_text(script)
-        command = [self.lmp, "-in", "in.test", "-log", "log.test"]
+        command = [self.lmp, *self.flags, "-in", "in.test", "-log", "log.test"]
         if ranks > 1:
             assert self.mpirun, "expected mpirun for a test on several ranks, found none"
             command = [self.mpirun, "--allow-run-as-root", "--oversubscribe", "-np", str(ranks), *command]
@@ -49,6 +50,7 @@ class Lammps:
             "LAMMPS_PLUGIN_PATH": self.plugin_dir,
             "OMP_NUM_THREADS": str(threads),
             "OMP_PROC_BIND": "false",
+            "OMP_WAIT_POLICY": "passive",  # tests share their cores
         }
         result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
         log = result.stdout + result.stderr

@@ -37,6 +37,8 @@ TEST(Keywords, AreReadInAnyOrder)
   EXPECT_EQ(keywords.precision, Precision::FP64);
   EXPECT_EQ(keywords.jit, Jit::OFF);
   EXPECT_EQ(parse_keywords({"jit", "script"}).jit, Jit::SCRIPT);
+  for (const Precision precision : {Precision::TF32, Precision::BF16, Precision::FP16})
+    EXPECT_EQ(parse_keywords({"precision", name_of(precision)}).precision, precision);
 }
 
 TEST(Keywords, UnknownKeywordIsNamedWithTheKnownOnes)
@@ -48,7 +50,7 @@ TEST(Keywords, UnknownKeywordIsNamedWithTheKnownOnes)
 TEST(Keywords, UnknownValueIsNamedWithTheKnownOnes)
 {
   EXPECT_THAT(message_for({"precision", "double"}),
-              HasSubstr("expected fp64 or fp32 after keyword 'precision', found 'double'"));
+              HasSubstr("expected fp64, fp32, tf32, bf16 or fp16 after keyword 'precision', found 'double'"));
   EXPECT_THAT(message_for({"jit", "on"}), HasSubstr("expected off, script or freeze after keyword 'jit', found 'on'"));
 }
 
@@ -62,6 +64,5 @@ TEST(Keywords, WhatComesLaterSaysSo)
   for (const char *keyword : {"ghosts", "graph", "chunk", "check"})
     EXPECT_THAT(message_for({keyword, "auto"}), HasSubstr(std::string("keyword '") + keyword + "' is planned"));
   EXPECT_THAT(message_for({"engine", "fused"}), HasSubstr("'engine fused' is planned for a later version"));
-  EXPECT_THAT(message_for({"precision", "fp16"}), HasSubstr("'precision fp16' is planned for a later version"));
   EXPECT_THAT(message_for({"jit", "aot"}), HasSubstr("Use off, script or freeze instead"));
 }

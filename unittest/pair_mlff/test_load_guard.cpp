@@ -12,7 +12,7 @@ namespace {
 
 BuildSettings good()
 {
-  return {20260704, 8, 4, 4, true, "Open MPI"};
+  return {20260704, 8, 4, 4, true, "Open MPI", "5.0.2", "double", "legacy", "cuda openmp serial"};
 }
 
 // The refusal when the running LAMMPS differs from good() by `change`.
@@ -40,6 +40,13 @@ TEST(LoadGuard, NamesTheSettingThatDiffersWithBothValues)
   EXPECT_THAT(refusal([](auto &s) { s.mpi = false; }), HasSubstr("MPI on, this LAMMPS has off"));
   EXPECT_THAT(refusal([](auto &s) { s.mpi_library = "MPICH"; }),
               HasSubstr("MPI library Open MPI, this LAMMPS has MPICH"));
+  EXPECT_THAT(refusal([](auto &s) { s.kokkos_version = "5.1.0"; }), HasSubstr("Kokkos 5.0.2, this LAMMPS has 5.1.0"));
+  EXPECT_THAT(refusal([](auto &s) { s.kokkos_precision = "mixed"; }),
+              HasSubstr("KOKKOS precision double, this LAMMPS has mixed"));
+  EXPECT_THAT(refusal([](auto &s) { s.kokkos_layout = "default"; }),
+              HasSubstr("KOKKOS layout legacy, this LAMMPS has default"));
+  EXPECT_THAT(refusal([](auto &s) { s.kokkos_backends = "openmp"; }),
+              HasSubstr("back ends cuda openmp serial, this LAMMPS has openmp"));
 }
 
 TEST(LoadGuard, SaysWhatToDo)

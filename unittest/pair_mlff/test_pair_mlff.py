@@ -191,7 +191,7 @@ def test_student_is_found_through_lammps_potentials(
 
 MISTAKES = {
     "later keyword": ("pair_style mlff check auto", r"keyword 'check' is planned for a later version"),
-    "later value": ("pair_style mlff precision bf16", r"'precision bf16' is planned .* Use fp64 or fp32 instead"),
+    "later value": ("pair_style mlff jit aot", r"'jit aot' is planned .* Use off, script or freeze instead"),
     "unknown keyword": (
         "pair_style mlff model x.pt",
         r"expected a keyword \(engine, precision or jit\), found 'model'",

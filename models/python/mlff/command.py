@@ -34,7 +34,7 @@ def task(name: str) -> ModuleType:
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a student (.pt)")
+    parser.add_argument("file", metavar="FILE", help="a student (.pt), or one that is compiled (.pt2)")
 
 
 def add_configuration(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +42,43 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint written by 'mlff train'")
-    parser.add_argument("out", metavar="FILE", help="the student to write (.pt)")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a checkpoint written by 'mlff train'; with --aot a student (.pt)"
+    )
+    parser.add_argument("out", metavar="FILE", nargs="?", help="the student to write (.pt); not with --aot")
     parser.add_argument("--name", help="name in the header (default: that of FILE without .pt)")
+    parser.add_argument(
+        "--aot",
+        action="store_true",
+        help="compile the student for 'jit aot' of LAMMPS: writes NAME.<device>-<precision>.pt2 beside it",
+    )
+    parser.add_argument("--device", help="with --aot: cpu or cuda (default: cpu)")
+    parser.add_argument("--precision", help="with --aot: fp64, fp32, tf32, bf16 or fp16 (default: fp32)")
+
+
+def run_export(arguments: argparse.Namespace) -> object:
+    """A student of a checkpoint, or, with ``--aot``, a compiled student."""
+    given = arguments.__dict__
+    if arguments.aot:
+        for option in ("out", "name"):
+            if given[option] is not None:
+                raise ValueError(
+                    "'mlff export STUDENT.pt --aot' writes beside the student, under its name: expected no "
+                    f"{'FILE' if option == 'out' else '--name'}, found {given[option]!r}. Leave it out."
+                )
+        return task("aot").run(arguments.source, arguments.device or "cpu", arguments.precision or "fp32")
+    for option in ("device", "precision"):
+        if given[option] is not None:
+            raise ValueError(
+                f"'mlff export': --{option} {given[option]} is for compiling a student; a student itself runs on every "
+                "device in every precision. Leave it out, or add --aot."
+            )
+    if arguments.out is None:
+        raise ValueError(
+            f"'mlff export': expected CHECKPOINT and FILE, found only {arguments.source}. Name the student to write "
+            "(.pt); to compile a finished student add --aot."
+        )
+    return task("export").run(arguments.source, arguments.out, arguments.name)
 
 
 COMMANDS: dict[str, Command] = {
@@ -58,9 +92,9 @@ COMMANDS: dict[str, Command] = {
         lambda a: task("distill").run(a.configuration),
     ),
     "export": Command(
-        "write a checkpoint as a student for LAMMPS and ASE",
+        "write a checkpoint as a student for LAMMPS and ASE, or compile a student",
         add_export,
-        lambda a: task("export").run(a.checkpoint, a.out, a.name),
+        run_export,
     ),
     "doctor": Command(
         "check a LAMMPS, its plugin and their libraries before any run",

@@ -1,14 +1,16 @@
-"""The card of a student: what ``mlff info FILE`` prints."""
+"""The card of a student, or of a compiled one: what ``mlff info FILE`` prints."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from .aot import device_name, read_package
 from .model_file import read_header
 
-__all__ = ["card", "run"]
+__all__ = ["card", "package_card", "run"]
 
 #: Fields of `card` with lines of their own; all others are printed as they are, below.
 SHOWN = {
@@ -74,6 +76,28 @@ def flat(value: Any) -> Iterator[str]:
         yield from str(value).splitlines()
 
 
+def package_card(metadata: dict[str, str]) -> str:
+    """The metadata of a compiled student as text."""
+    shown = {"format", "format_version", "sha256", "name", "device", "precision", "torch", "cutoff", "elements"}
+    shown |= {"instruction_set", "compute_capability"}  # in the device's name
+    lines = [
+        ("precision", metadata["precision"]),
+        ("device", device_name(metadata)),
+        ("cutoff", f"{float(metadata['cutoff']):g} Angstrom"),
+        ("elements", metadata["elements"]),
+        ("software", f"torch: {metadata['torch']}"),
+        *((field, metadata[field]) for field in sorted(set(metadata) - shown) if not field.startswith("AOTI_")),
+        ("checksum", f"{metadata['sha256']} (of the student it was compiled from)"),
+    ]
+    title = (
+        f"{metadata['name']}: a compiled student of format {metadata['format']} version {metadata['format_version']}"
+    )
+    return "\n".join([title, *(f"  {label:<13} {value}" for label, value in lines)])
+
+
 def run(file: str | os.PathLike[str]) -> None:
-    """Print the card of a student; a file that is none raises `ModelFileError`, which says what it is."""
-    print(card(read_header(file)))
+    """Print the card of a student (.pt) or a compiled one (.pt2).
+
+    A file that is neither raises `ModelFileError` or `PackageError`, which says what it is.
+    """
+    print(package_card(read_package(file)) if Path(file).suffix == ".pt2" else card(read_header(file)))

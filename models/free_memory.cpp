@@ -1,12 +1,9 @@
 #include "free_memory.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <fstream>
-#include <functional>
 #include <limits>
 #include <string>
-#include <vector>
 
 namespace mlff {
 
@@ -52,18 +49,6 @@ double free_bytes_of_node()
 {
   const double bytes = std::min(available(), left_in_control_group());
   return bytes < UNLIMITED ? bytes : 0.0;
-}
-
-int ranks_on_this_node(MPI_Comm world)
-{
-  char name[MPI_MAX_PROCESSOR_NAME];
-  int length = 0, ranks = 1;
-  MPI_Get_processor_name(name, &length);
-  MPI_Comm_size(world, &ranks);
-  auto mine = static_cast<double>(std::hash<std::string>()(std::string(name, length)) >> 11);    // exact in a double
-  std::vector<double> all(ranks);
-  MPI_Allgather(&mine, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, world);
-  return static_cast<int>(std::count(all.begin(), all.end(), mine));
 }
 
 }    // namespace mlff

@@ -1,0 +1,280 @@
+/* ----------------------------------------------------------------------
+   pair_style mlff/kk: the steps of PairMLFF::compute on the device.
+------------------------------------------------------------------------- */
+
+#include "pair_mlff_kokkos.h"
+
+#include "edge_builder_kokkos.h"
+#include "row_exchange_kokkos.h"
+
+#include "engine.h"
+#include "model_file.h"
+#include "units.h"
+
+#include "atom_kokkos.h"
+#include "atom_masks.h"
+#include "comm.h"
+#include "error.h"
+#include "kokkos.h"
+#include "memory_kokkos.h"
+#include "neigh_list_kokkos.h"
+#include "neigh_request.h"
+#include "neighbor.h"
+
+using namespace LAMMPS_NS;
+
+static_assert(
+    std::is_same_v<KK_FLOAT, double> && std::is_same_v<KK_ACC_FLOAT, double>,
+    "pair_style mlff/kk needs a LAMMPS built with KOKKOS_PREC=double: others narrow positions before it sees them");
+
+namespace {
+
+constexpr int FORCE_WIDTH = 3, FORCE_AND_VIRIAL_WIDTH = 12;    // as in pair_mlff.cpp
+
+// Back ends for GPUs have a stream; on the others an engine runs on the CPU.
+template <class Space> mlff::Device engine_device(const Space &space)
+{
+  if constexpr (requires { space.cuda_stream(); })
+    return {Kokkos::device_id(), space.cuda_stream()};
+  else
+    return {};
+}
+
+// Room for `size` atoms, zeroed, seen by LAMMPS through `array`.
+template <class DeviceType, class View, class Array, class... Width>
+void zeroed(MemoryKokkos *memory, View &view, Array &array, int size, const char *label, Width... width)
+{
+  if (static_cast<int>(view.view_device().extent(0)) < size) {
+    memory->destroy_kokkos(view, array);
+    memory->create_kokkos(view, array, size, width..., label);
+  }
+  Kokkos::deep_copy(view.template view<DeviceType>(), 0.0);
+}
+
+}    // namespace
+
+template <class DeviceType>
+PairMLFFKokkos<DeviceType>::PairMLFFKokkos(LAMMPS *lmp, ExecutionSpace communication) : PairMLFF(lmp)
+{
+  kokkosable = 1;
+  atomKK = static_cast<AtomKokkos *>(atom);
+  execution_space = communication;
+  reverse_comm_device = 1;
+  datamask_read = X_MASK | F_MASK | TYPE_MASK | TAG_MASK | MASK_MASK | ENERGY_MASK | VIRIAL_MASK;
+  datamask_modify = F_MASK | ENERGY_MASK | VIRIAL_MASK;
+  exchange_ = std::make_unique<RowExchangeKokkos<DeviceType>>(lmp, this);
+}
+
+template <class DeviceType> PairMLFFKokkos<DeviceType>::~PairMLFFKokkos()
+{
+  if (copymode) return;
+  memoryKK->destroy_kokkos(k_eatom_, eatom);
+  memoryKK->destroy_kokkos(k_vatom_, vatom);
+  memoryKK->destroy_kokkos(k_cvatom_, cvatom);
+}
+
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::init_style()
+{
+  PairMLFF::init_style();
+  constexpr bool on_device = std::is_same_v<DeviceType, LMPDeviceType>;
+  auto *request = neighbor->find_request(this);
+  request->set_kokkos_host(!on_device);
+  request->set_kokkos_device(on_device);
+}
+
+template <class DeviceType> mlff::Device PairMLFFKokkos<DeviceType>::device() const
+{
+  return engine_device(typename DeviceType::execution_space());
+}
+
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::make_edge_builder()
+{
+  edge_builder_ =
+      std::make_unique<EdgeBuilderKokkos<DeviceType>>(lmp, element_of_type_, model_->cutoff, 1.0 / units_->length);
+}
+
+template <class DeviceType> RowExchangeKokkos<DeviceType> &PairMLFFKokkos<DeviceType>::rows() const
+{
+  return static_cast<RowExchangeKokkos<DeviceType> &>(*exchange_);
+}
+
+/* ---------------------------------------------------------------------- */
+
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::start_tally(int eflag, int vflag)
+{
+  ev_init(eflag, vflag, 0);
+  if (eflag_atom) zeroed<DeviceType>(memoryKK, k_eatom_, eatom, maxeatom, "pair:eatom");
+  if (vflag_atom) zeroed<DeviceType>(memoryKK, k_vatom_, vatom, maxvatom, "pair:vatom", 6);
+  if (cvflag_atom) zeroed<DeviceType>(memoryKK, k_cvatom_, cvatom, maxcvatom, "pair:cvatom", 9);
+  atomKK->sync(execution_space, datamask_read);    // compute may be called from anywhere
+}
+
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::rebuild_rows()
+{
+  edge_builder_->rebuild(*static_cast<NeighListKokkos<DeviceType> *>(list), one_rank() ? owners_of_ghosts() : Ints());
+}
+
+// As PairMLFF::owners_of_ghosts.
+template <class DeviceType> typename PairMLFFKokkos<DeviceType>::Ints PairMLFFKokkos<DeviceType>::owners_of_ghosts()
+{
+  const int nlocal = atom->nlocal, nall = nlocal + atom->nghost;
+  if (owner_.extent(0) < static_cast<std::size_t>(nall))
+    owner_ = decltype(owner_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:owner"), nall + nall / 8);
+  const auto owner = owner_;
+  Kokkos::parallel_for(
+      "mlff:own_index", Kokkos::RangePolicy<DeviceType>(0, nlocal), KOKKOS_LAMBDA(int i) { owner(i) = i; });
+  rows().set_nodes({});
+  exchange_->forward({owner.data(), mlff::Rows::Type::FLOAT64, 1});
+  Ints result(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:owner_of_atom"), nall);
+  Kokkos::parallel_for(
+      "mlff:owners", Kokkos::RangePolicy<DeviceType>(0, nall),
+      KOKKOS_LAMBDA(int i) { result(i) = static_cast<int>(owner(i)); });
+  return result;
+}
+
+template <class DeviceType> mlff::EdgeList PairMLFFKokkos<DeviceType>::build_edges()
+{
+  const mlff::EdgeList edges = edge_builder_->edges();
+  rows().set_nodes(edge_builder_->node_of_atom());
+  return edges;
+}
+
+template <class DeviceType>
+void PairMLFFKokkos<DeviceType>::tally_energy(const mlff::EdgeList &edges, const mlff::Result &result)
+{
+  const double unit = units_->energy;
+  const double *atom_energy = result.atom_energy;
+  const Kokkos::RangePolicy<DeviceType> centers(0, edges.num_owned_centers);
+  if (eflag_global) {
+    double sum = 0.0;
+    Kokkos::parallel_reduce(
+        "mlff:energy", centers, KOKKOS_LAMBDA(int c, double &total) { total += atom_energy[c]; }, sum);
+    eng_vdwl += sum * unit;
+  }
+  if (!eflag_atom) return;
+  const auto d_eatom = k_eatom_.view<DeviceType>();
+  const auto atom_of_center = edge_builder_->atom_of_center();
+  Kokkos::parallel_for(
+      "mlff:atom_energies", centers, KOKKOS_LAMBDA(int c) { d_eatom(atom_of_center(c)) = atom_energy[c] * unit; });
+}
+
+// r = r_j - r_i, g = dE/dr: F_i += g, F_j -= g, virial -= r (x) g, half of it to each end; see scatter.h.
+template <class DeviceType>
+void PairMLFFKokkos<DeviceType>::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
+{
+  const bool atom_virial = vflag_atom || cvflag_atom;
+  const int width = atom_virial ? FORCE_AND_VIRIAL_WIDTH : FORCE_WIDTH;
+  const std::size_t size = static_cast<std::size_t>(edges.num_nodes) * width;
+  if (shares_.extent(0) < size)
+    shares_ = decltype(shares_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:shares"), size + size / 8);
+  Kokkos::deep_copy(shares_, 0.0);
+
+  double *shares = shares_.data();
+  const int *first_edge = edges.first_edge, *neighbor = edges.neighbor;
+  const double *rij = edges.rij, *gradient = result.gradient;
+  double total[6] = {};
+  Kokkos::parallel_reduce(
+      "mlff:scatter", Kokkos::RangePolicy<DeviceType>(0, edges.num_centers),
+      KOKKOS_LAMBDA(int i, double &xx, double &yy, double &zz, double &xy, double &xz, double &yz) {
+        double mine[FORCE_AND_VIRIAL_WIDTH] = {};
+        for (int e = first_edge[i]; e < first_edge[i + 1]; ++e) {
+          const double *r = rij + 3L * e, *g = gradient + 3L * e;
+          double *share_j = shares + static_cast<long>(neighbor[e]) * width;
+          for (int a = 0; a < 3; ++a) {
+            mine[a] += g[a];
+            Kokkos::atomic_add(share_j + a, -g[a]);
+          }
+          const double w[9] = {-r[0] * g[0], -r[1] * g[1], -r[2] * g[2], -r[0] * g[1], -r[0] * g[2],
+                               -r[1] * g[2], -r[1] * g[0], -r[2] * g[0], -r[2] * g[1]};
+          xx += w[0];
+          yy += w[1];
+          zz += w[2];
+          xy += w[3];
+          xz += w[4];
+          yz += w[5];
+          for (int k = 3; k < width; ++k) {
+            mine[k] += 0.5 * w[k - 3];
+            Kokkos::atomic_add(share_j + k, 0.5 * w[k - 3]);
+          }
+        }
+        for (int k = 0; k < width; ++k) Kokkos::atomic_add(shares + static_cast<long>(i) * width + k, mine[k]);
+      },
+      total[0], total[1], total[2], total[3], total[4], total[5]);
+  if (vflag_global)
+    for (int k = 0; k < 6; ++k) virial[k] += total[k] * units_->energy;
+  if (!one_rank()) exchange_->reverse({shares, mlff::Rows::Type::FLOAT64, width});
+
+  const double force_unit = units_->force(), energy_unit = units_->energy;
+  const bool vatom_asked = vflag_atom, cvatom_asked = cvflag_atom;
+  const auto f = atomKK->k_f.view<DeviceType>();
+  const auto d_vatom = k_vatom_.view<DeviceType>();
+  const auto d_cvatom = k_cvatom_.view<DeviceType>();
+  const auto atom_of_center = edge_builder_->atom_of_center();
+  Kokkos::parallel_for(
+      "mlff:forces", Kokkos::RangePolicy<DeviceType>(0, edges.num_owned_centers), KOKKOS_LAMBDA(int c) {
+        const int i = atom_of_center(c);
+        const double *share = shares + static_cast<long>(c) * width;
+        for (int a = 0; a < 3; ++a) f(i, a) += share[a] * force_unit;
+        for (int k = 0; vatom_asked && k < 6; ++k) d_vatom(i, k) = share[3 + k] * energy_unit;
+        for (int k = 0; cvatom_asked && k < 9; ++k) d_cvatom(i, k) = share[3 + k] * energy_unit;
+      });
+}
+
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::finish_tally()
+{
+  atomKK->modified(execution_space, F_MASK);
+  const auto show = [](auto &view) {
+    view.template modify<DeviceType>();
+    view.sync_host();
+  };
+  if (eflag_atom) show(k_eatom_);
+  if (vflag_atom) show(k_vatom_);
+  if (cvflag_atom) show(k_cvatom_);
+}
+
+/* ---------------------------------------------------------------------- */
+
+template <class DeviceType> double PairMLFFKokkos<DeviceType>::bytes_of_edges() const
+{
+  return edge_builder_->memory_usage() + shares_.extent(0) * sizeof(double);
+}
+
+template <class DeviceType> int PairMLFFKokkos<DeviceType>::ranks_that_share_memory() const
+{
+  const int ranks = ranks_on_this_node();
+  return device().gpu < 0 ? ranks : (ranks + lmp->kokkos->ngpus - 1) / lmp->kokkos->ngpus;
+}
+
+/* ---------------------------------------------------------------------- */
+
+template <class DeviceType>
+int PairMLFFKokkos<DeviceType>::pack_forward_comm_kokkos(int n, DAT::tdual_int_1d list, DAT::tdual_double_1d &buffer,
+                                                         int /*pbc_flag*/, int * /*pbc*/)
+{
+  return rows().pack_forward(n, list.view<DeviceType>(), buffer.view<DeviceType>());
+}
+
+template <class DeviceType>
+void PairMLFFKokkos<DeviceType>::unpack_forward_comm_kokkos(int n, int first, DAT::tdual_double_1d &buffer)
+{
+  rows().unpack_forward(n, first, buffer.view<DeviceType>());
+}
+
+template <class DeviceType>
+int PairMLFFKokkos<DeviceType>::pack_reverse_comm_kokkos(int n, int first, DAT::tdual_double_1d &buffer)
+{
+  return rows().pack_reverse(n, first, buffer.view<DeviceType>());
+}
+
+template <class DeviceType>
+void PairMLFFKokkos<DeviceType>::unpack_reverse_comm_kokkos(int n, DAT::tdual_int_1d list, DAT::tdual_double_1d &buffer)
+{
+  rows().unpack_reverse(n, list.view<DeviceType>(), buffer.view<DeviceType>());
+}
+
+namespace LAMMPS_NS {
+template class PairMLFFKokkos<LMPDeviceType>;
+#ifdef LMP_KOKKOS_GPU
+template class PairMLFFKokkos<LMPHostType>;
+#endif
+}    // namespace LAMMPS_NS
