@@ -1,28 +1,40 @@
 # The Kokkos with which LAMMPS was built, and the settings of its package KOKKOS -> target MLFF::lammps_kokkos.
 #
 # They come from LAMMPS_BUILD_DIR/CMakeCache.txt. An external Kokkos is found where that build found it; of a bundled one,
-# which is inside liblammps, only the headers are needed.
-if(NOT LAMMPS_BUILD_DIR)
-  message(FATAL_ERROR
-    "Expected -D LAMMPS_BUILD_DIR=... for mlff/kk, whose Kokkos and settings are read from there, found none. Give it, or "
-    "build the host style alone: -D MLFF_BUILD_KOKKOS=OFF.")
+# which is inside liblammps, only the headers are needed. Where mlff/kk cannot be built, the target is missing: with
+# MLFF_BUILD_KOKKOS=AUTO that is said, with ON it is an error.
+if(LAMMPS_BUILD_DIR)
+  load_cache(${LAMMPS_BUILD_DIR} READ_WITH_PREFIX built_ EXTERNAL_KOKKOS Kokkos_DIR)
 endif()
-file(STRINGS ${LAMMPS_SOURCE_DIR}/src/KOKKOS/kokkos_type.h has_transform_views REGEX "ttransform_kkacc_1d_9" LIMIT_COUNT 1)
-if(NOT has_transform_views)
-  message(FATAL_ERROR
-    "Expected LAMMPS 10 Sep 2025 or newer for mlff/kk, found ${LAMMPS_VERSION_TEXT}. Use a newer LAMMPS, or build the host "
-    "style alone: -D MLFF_BUILD_KOKKOS=OFF.")
+set(kokkos_types ${LAMMPS_SOURCE_DIR}/src/KOKKOS/kokkos_type.h)
+set(transform_views)
+if(EXISTS ${kokkos_types})
+  file(STRINGS ${kokkos_types} transform_views REGEX "ttransform_kkacc_1d_9" LIMIT_COUNT 1)
 endif()
-load_cache(${LAMMPS_BUILD_DIR} READ_WITH_PREFIX built_ EXTERNAL_KOKKOS Kokkos_DIR CMAKE_CXX_STANDARD)
-
 string(TOUPPER "${built_KOKKOS_PREC}" precision)
-if(NOT precision STREQUAL DOUBLE)
-  message(FATAL_ERROR
-    "Expected a LAMMPS with KOKKOS_PREC double for mlff/kk, found ${built_KOKKOS_PREC} in ${LAMMPS_BUILD_DIR}: others narrow "
-    "positions before the style sees them. Build LAMMPS with -D KOKKOS_PREC=double, or the host style alone: "
-    "-D MLFF_BUILD_KOKKOS=OFF.")
-endif()
 string(TOUPPER "${built_KOKKOS_LAYOUT}" layout)
+
+set(refusal)
+if(NOT LAMMPS_BUILD_DIR)
+  set(refusal "Expected -D LAMMPS_BUILD_DIR=... for mlff/kk, whose Kokkos and settings are read from there, found none.")
+elseif(NOT built_PKG_KOKKOS)
+  set(refusal "Expected a LAMMPS with package KOKKOS for mlff/kk, found ${LAMMPS_BUILD_DIR} without it.")
+elseif(NOT transform_views)
+  set(refusal "Expected LAMMPS 10 Sep 2025 or newer for mlff/kk, found ${LAMMPS_VERSION_TEXT}.")
+elseif(NOT precision STREQUAL DOUBLE)
+  set(refusal "Expected a LAMMPS with KOKKOS_PREC double for mlff/kk, found ${built_KOKKOS_PREC} in ${LAMMPS_BUILD_DIR}: others \
+narrow positions before the style sees them.")
+elseif(NOT built_EXTERNAL_KOKKOS AND NOT EXISTS ${LAMMPS_BUILD_DIR}/lib/kokkos/KokkosCore_config.h)
+  set(refusal "Expected the headers of the Kokkos bundled with LAMMPS in ${LAMMPS_BUILD_DIR}/lib/kokkos, found none.")
+endif()
+if(refusal)
+  if(NOT MLFF_BUILD_KOKKOS STREQUAL AUTO)
+    message(FATAL_ERROR "${refusal} Build such a LAMMPS, or the host style alone: -D MLFF_BUILD_KOKKOS=OFF.")
+  elseif(built_PKG_KOKKOS)
+    message(STATUS "No mlff/kk, only the host style: ${refusal}")
+  endif()
+  return()
+endif()
 
 add_library(MLFF::lammps_kokkos INTERFACE IMPORTED)
 target_include_directories(MLFF::lammps_kokkos SYSTEM INTERFACE ${LAMMPS_SOURCE_DIR}/src/KOKKOS)
@@ -32,14 +44,9 @@ if(built_EXTERNAL_KOKKOS)
   target_link_libraries(MLFF::lammps_kokkos INTERFACE Kokkos::kokkos)
 else()
   set(bundled ${LAMMPS_SOURCE_DIR}/lib/kokkos)
-  if(NOT EXISTS ${LAMMPS_BUILD_DIR}/lib/kokkos/KokkosCore_config.h)
-    message(FATAL_ERROR
-      "Expected the headers of the Kokkos bundled with LAMMPS in ${LAMMPS_BUILD_DIR}/lib/kokkos, found none. Give the folder "
-      "in which that LAMMPS was built.")
-  endif()
-  target_include_directories(MLFF::lammps_kokkos SYSTEM INTERFACE ${LAMMPS_BUILD_DIR}/lib/kokkos
-    ${bundled}/core/src ${bundled}/containers/src ${bundled}/algorithms/src ${bundled}/simd/src ${bundled}/tpls/desul/include
-    ${bundled}/tpls/mdspan/include ${LAMMPS_BUILD_DIR}/lib/kokkos/core/src)
+  target_include_directories(MLFF::lammps_kokkos SYSTEM INTERFACE
+    ${LAMMPS_BUILD_DIR}/lib/kokkos ${LAMMPS_BUILD_DIR}/lib/kokkos/core/src ${bundled}/core/src ${bundled}/containers/src
+    ${bundled}/algorithms/src ${bundled}/simd/src ${bundled}/tpls/desul/include ${bundled}/tpls/mdspan/include)
   find_package(OpenMP COMPONENTS CXX)
   if(OpenMP_CXX_FOUND)
     target_link_libraries(MLFF::lammps_kokkos INTERFACE OpenMP::OpenMP_CXX)

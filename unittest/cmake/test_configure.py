@@ -147,6 +147,45 @@ def test_settings_come_from_options(configure: Configure, fake: FakeLammps) -> N
     assert "LAMMPS 4 Jul 2026, bigbig, MPI OFF, from the options" in result.text
 
 
+# ---------------------------------------------------------------- package KOKKOS
+
+
+def kokkos(fake: FakeLammps, types: str = "ttransform_kkacc_1d_9", **changes: str) -> tuple[str, str]:
+    fake.write_cache(**{"PKG_KOKKOS": "on", "KOKKOS_PREC": "double", "KOKKOS_LAYOUT": "legacy", **changes})
+    (fake.source / "src" / "KOKKOS").mkdir(exist_ok=True)
+    (fake.source / "src" / "KOKKOS" / "kokkos_type.h").write_text(types + "\n")
+    return both(fake)
+
+
+KOKKOS_MISFITS = {
+    "precision": ({"KOKKOS_PREC": "mixed"}, "Expected a LAMMPS with KOKKOS_PREC double for mlff/kk, found mixed in"),
+    "version": ({"types": "tdual_kkacc_1d"}, "Expected LAMMPS 10 Sep 2025 or newer for mlff/kk, found 4 Jul 2026"),
+    "headers": ({}, "Expected the headers of the Kokkos bundled with LAMMPS in"),
+    "package": ({"PKG_KOKKOS": "off"}, "Expected a LAMMPS with package KOKKOS for mlff/kk, found"),
+}
+
+
+@pytest.mark.parametrize("name", KOKKOS_MISFITS)
+def test_kokkos_that_does_not_fit_is_an_error_where_it_was_asked_for(
+    configure: Configure, fake: FakeLammps, name: str
+) -> None:
+    changes, message = KOKKOS_MISFITS[name]
+    text = configure.refuses(*kokkos(fake, **changes), "MLFF_BUILD_KOKKOS=ON")
+    assert message in text and "or the host style alone: -D MLFF_BUILD_KOKKOS=OFF" in text
+
+
+def test_kokkos_without_a_build_folder_is_an_error(configure: Configure, fake: FakeLammps) -> None:
+    options = (f"LAMMPS_SOURCE_DIR={fake.source}", f"LAMMPS_EXECUTABLE={fake.lmp}", "MLFF_BUILD_KOKKOS=ON")
+    assert "Expected -D LAMMPS_BUILD_DIR=... for mlff/kk" in configure.refuses(*options)
+
+
+def test_kokkos_that_does_not_fit_leaves_the_host_style(configure: Configure, fake: FakeLammps) -> None:
+    result = configure(*kokkos(fake, KOKKOS_PREC="single"))
+    assert result.status == 0 and "No mlff/kk, only the host style: Expected a LAMMPS with KOKKOS_PREC" in result.text
+    result = configure("MLFF_BUILD_KOKKOS=OFF")
+    assert result.status == 0 and "mlff/kk" not in result.text
+
+
 # ---------------------------------------------------------------- LAMMPS: contradictions
 
 
