@@ -8,6 +8,7 @@
 #include "row_exchange_kokkos.h"
 
 #include "engine.h"
+#include "memory_need.h"
 #include "model_file.h"
 #include "units.h"
 
@@ -241,7 +242,7 @@ template <class DeviceType> double PairMLFFKokkos<DeviceType>::bytes_of_edges() 
 
 template <class DeviceType> int PairMLFFKokkos<DeviceType>::ranks_that_share_memory() const
 {
-  const int ranks = ranks_on_this_node();
+  const int ranks = mlff::ranks_on_this_node(world);
   return device().gpu < 0 ? ranks : (ranks + lmp->kokkos->ngpus - 1) / lmp->kokkos->ngpus;
 }
 

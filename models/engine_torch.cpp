@@ -58,11 +58,14 @@ void check_parameters(const torch::jit::Module &program, const ModelFile &model)
                 " parameters of mlff.safetensors, found " + std::to_string(found) + ". Export the student again.");
 }
 
-// Sums what LibTorch's allocators hand out and take back while it is the thread's listener.
+// Sums what LibTorch's allocator of a device hands out and takes back while it is the thread's listener.
 class AllocationListener : public c10::MemoryReportingInfoBase {
  public:
-  void reportMemoryUsage(void *, std::int64_t size, std::size_t, std::size_t, c10::Device) override
+  explicit AllocationListener(torch::Device device) : device_(device.type()) {}
+
+  void reportMemoryUsage(void *, std::int64_t size, std::size_t, std::size_t, c10::Device device) override
   {
+    if (device.type() != device_) return;
     const std::int64_t now = current_ += size;
     std::int64_t before = peak_;
     while (now > before && !peak_.compare_exchange_weak(before, now)) {}
@@ -71,6 +74,7 @@ class AllocationListener : public c10::MemoryReportingInfoBase {
   std::int64_t peak() const { return peak_; }
 
  private:
+  torch::DeviceType device_;
   std::atomic<std::int64_t> current_ = 0, peak_ = 0;
 };
 
@@ -352,12 +356,12 @@ void EngineTorch::warm_up(const EdgeList &edges)
   NoExchange no_exchange;
   atom_energy_ = gradient_ = Tensor();
   const std::size_t heap_before = heap_bytes();
-  const auto listener = std::make_shared<AllocationListener>();
+  const auto listener = std::make_shared<AllocationListener>(device_);
   const c10::DebugInfoGuard listening(c10::DebugInfoKind::PROFILER_STATE, listener);
   for (const bool forces : {false, true})
     for (int call = 0; call < WARM_UP_CALLS; ++call) compute(edges, {forces}, no_exchange);
   // The heap grows by more than the tensors hold, for its gaps; where it was large before, only the tensors tell.
-  peak_bytes_ = std::max<std::size_t>(listener->peak(), heap_bytes() - heap_before);
+  peak_bytes_ = std::max<std::size_t>(listener->peak(), device_.is_cpu() ? heap_bytes() - heap_before : 0);
 }
 
 std::size_t EngineTorch::max_bytes_per_row() const

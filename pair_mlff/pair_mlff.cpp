@@ -10,8 +10,10 @@
 #include "engine.h"
 #include "keywords.h"
 #include "lammps_versions.h"
+#include "memory_need.h"
 #include "mlff_error.h"
 #include "model_file.h"
+#include "model_reader.h"
 #include "report.h"
 #include "row_exchange.h"
 #include "scatter.h"
@@ -33,7 +35,6 @@
 #include "utils.h"
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 
 using namespace LAMMPS_NS;
@@ -62,14 +63,6 @@ template <typename Work> auto timed(double &sum, const Work &work)
 {
   const Stopwatch watch(sum);
   return work();
-}
-
-template <typename T> void broadcast(T &values, MPI_Comm world)
-{
-  auto size = static_cast<bigint>(values.size());
-  MPI_Bcast(&size, 1, MPI_LMP_BIGINT, 0, world);
-  values.resize(size);
-  MPI_Bcast(values.data(), static_cast<int>(size), MPI_CHAR, 0, world);
 }
 
 }    // namespace
@@ -129,7 +122,7 @@ void PairMLFF::coeff(int narg, char **arg)
   allocate();
   map_element2type(narg - 3, arg + 3);
   try {
-    read_model(arg[2]);
+    model_ = read_model(lmp, arg[2]);
     map_elements();
     units_ = std::make_unique<mlff::Units>(mlff::units_of_style(update->unit_style));
     engine_ = make_engine(*model_, {keywords_->precision, keywords_->jit, comm->nthreads, device()});
@@ -168,30 +161,6 @@ mlff::Device PairMLFF::device() const
 void PairMLFF::make_edge_builder()
 {
   edge_builder_ = std::make_unique<EdgeBuilder>(lmp, element_of_type_, model_->cutoff, 1.0 / units_->length);
-}
-
-// Rank 0 reads; bytes and outcome go to all, so that all ranks succeed or fail together.
-void PairMLFF::read_model(const std::string &name)
-{
-  std::string path, failure;
-  std::vector<char> bytes;
-  if (comm->me == 0) {
-    path = utils::get_potential_file_path(name);
-    if (path.empty())
-      failure = "pair_coeff for pair_style mlff: expected a student's file, found no file '" + name +
-          "' here or in the folders of LAMMPS_POTENTIALS. Check the name, or set LAMMPS_POTENTIALS.";
-    else
-      try {
-        bytes = mlff::ModelFile::read_bytes(path);
-      } catch (const mlff::Error &e) {
-        failure = e.what();
-      }
-  }
-  broadcast(failure, world);
-  if (!failure.empty()) throw mlff::Error(failure);
-  broadcast(path, world);
-  broadcast(bytes, world);
-  model_ = std::make_unique<mlff::ModelFile>(std::move(bytes), path);
 }
 
 void PairMLFF::map_elements()
@@ -341,22 +310,13 @@ void PairMLFF::warm_up(const mlff::EdgeList &edges)
 void PairMLFF::report()
 {
   if (reported_) return;
-  const mlff::MemoryNeed need = memory_need();
+  const double mine = engine_->peak_bytes() + bytes_of_edges();
+  const double room = engine_->free_bytes() / ranks_that_share_memory();
+  const mlff::MemoryNeed need = mlff::memory_need(mine, room, atom->nlocal, world);
   const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
                                   : "exchange of rows before each interaction but the first";
   if (comm->me == 0) utils::logmesg(lmp, mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need));
   reported_ = true;
-}
-
-mlff::MemoryNeed PairMLFF::memory_need() const
-{
-  const double mine = engine_->peak_bytes() + bytes_of_edges();
-  const double room = engine_->free_bytes() / ranks_that_share_memory();
-  double sum[3] = {mine, room, static_cast<double>(atom->nlocal)}, all[3];
-  MPI_Allreduce(sum, all, 3, MPI_DOUBLE, MPI_SUM, world);
-  if (all[2] == 0.0) return {};
-  const double bytes_per_atom = all[0] / all[2];
-  return {bytes_per_atom, bytes_per_atom > 0.0 && all[1] > 0.0 ? (all[0] + all[1]) / bytes_per_atom : 0.0};
 }
 
 double PairMLFF::bytes_of_edges() const
@@ -366,18 +326,7 @@ double PairMLFF::bytes_of_edges() const
 
 int PairMLFF::ranks_that_share_memory() const
 {
-  return ranks_on_this_node();
-}
-
-int PairMLFF::ranks_on_this_node() const
-{
-  char name[MPI_MAX_PROCESSOR_NAME];
-  int length = 0;
-  MPI_Get_processor_name(name, &length);
-  auto mine = static_cast<double>(std::hash<std::string>()(std::string(name, length)) >> 11);    // exact in a double
-  std::vector<double> all(comm->nprocs);
-  MPI_Allgather(&mine, 1, MPI_DOUBLE, all.data(), 1, MPI_DOUBLE, world);
-  return static_cast<int>(std::count(all.begin(), all.end(), mine));
+  return mlff::ranks_on_this_node(world);
 }
 
 mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request &request)

@@ -19,7 +19,6 @@ struct Device;
 struct EdgeList;
 struct EngineSettings;
 struct Keywords;
-struct MemoryNeed;
 struct Request;
 struct Result;
 struct StepTimes;
@@ -67,7 +66,6 @@ class PairMLFF : public Pair {
   virtual int ranks_that_share_memory() const;
 
   bool one_rank() const;
-  int ranks_on_this_node() const;    // collective
 
   std::unique_ptr<mlff::ModelFile> model_;
   std::unique_ptr<RowExchange> exchange_;
@@ -76,7 +74,6 @@ class PairMLFF : public Pair {
 
  private:
   void allocate();
-  void read_model(const std::string &name);
   void map_elements();
   void check_special_bonds() const;
   void check_neighbor_settings() const;
@@ -85,7 +82,6 @@ class PairMLFF : public Pair {
   std::vector<int> owners_of_ghosts();
   void warm_up(const mlff::EdgeList &edges);
   void report();
-  mlff::MemoryNeed memory_need() const;
   mlff::Result evaluate(const mlff::EdgeList &edges, const mlff::Request &request);
 
   std::unique_ptr<mlff::Keywords> keywords_;

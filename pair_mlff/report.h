@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine.h"
+#include "memory_need.h"
 
 #include <string>
 #include <vector>
@@ -9,12 +10,6 @@
 namespace mlff {
 
 class ModelFile;
-
-// Of all ranks together; zero where unknown.
-struct MemoryNeed {
-  double bytes_per_atom = 0.0;    // of the style, besides LAMMPS's own
-  double atoms_that_fit = 0.0;    // with the memory that is free
-};
 
 // element_of_type[ntypes + 1]: index of the file's element, -1 for NULL.
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
