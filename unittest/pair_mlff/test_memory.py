@@ -44,7 +44,9 @@ def test_flat_over_many_steps(lammps: Lammps, gentle_student: Path, tmp_path: Pa
 def test_bytes_per_atom_are_what_the_process_takes(lammps: Lammps, tmp_path: Path) -> None:
     """The resident memory of two sizes differs by what the log says of the larger; LAMMPS's own is some 4 kB an atom.
 
-    Within a quarter: the heap's gaps differ from run to run of an otherwise equal program (14 % seen).
+    The heap's gaps differ from run to run of an otherwise equal program: 181 and 231 kB an atom were resident, 229 and 247
+    in the log. So within a quarter below, which would promise too many atoms, and within 1.6 above; a forgotten backward
+    pass or a wrong unit lies outside.
     """
     resident, stated, atoms = [], 0.0, []
     for repeats in (1, 3):
@@ -65,4 +67,4 @@ def test_bytes_per_atom_are_what_the_process_takes(lammps: Lammps, tmp_path: Pat
         atoms.append(192 * repeats**3)
     measured = (resident[1] - resident[0]) * 1024 / (atoms[1] - atoms[0])
     print(f"{stated} kB an atom in the log, {measured:.1f} measured")
-    assert 0.75 * measured < stated < 1.25 * measured
+    assert 0.75 * measured < stated < 1.6 * measured
