@@ -37,7 +37,12 @@ class Lammps:
     test_plugin_dir: str
     flags: tuple[str, ...] = ()  # for every run
 
-    def run(self, folder: Path, script: str, ranks: int = 1, threads: int = 1, fails: bool = False) -> Run:
+    @property
+    def num_threads(self) -> int:
+        """Of a rank, as '-k on t N' among the flags says."""
+        return int(self.flags[self.flags.index("t") + 1]) if "t" in self.flags else 1
+
+    def run(self, folder: Path, script: str, ranks: int = 1, fails: bool = False) -> Run:
         """Runs `script` in `folder` on `ranks` ranks; a dump named `dump.txt` is read when there is one."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "in.test").write_text(script)
@@ -48,7 +53,7 @@ class Lammps:
         environment = {
             **os.environ,
             "LAMMPS_PLUGIN_PATH": self.plugin_dir,
-            "OMP_NUM_THREADS": str(threads),
+            "OMP_NUM_THREADS": str(self.num_threads),
             "OMP_PROC_BIND": "false",
             "OMP_WAIT_POLICY": "passive",  # tests share their cores
         }

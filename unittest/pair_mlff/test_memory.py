@@ -44,9 +44,9 @@ def test_flat_over_many_steps(lammps: Lammps, gentle_student: Path, tmp_path: Pa
 def test_bytes_per_atom_are_what_the_process_takes(lammps: Lammps, tmp_path: Path) -> None:
     """The resident memory of two sizes differs by what the log says of the larger; LAMMPS's own is some 4 kB an atom.
 
-    The heap's gaps differ from run to run of an otherwise equal program: 181 and 231 kB an atom were resident, 229 and 247
-    in the log. So within a quarter below, which would promise too many atoms, and within 1.6 above; a forgotten backward
-    pass or a wrong unit lies outside.
+    The heap's gaps differ from run to run of an otherwise equal program: 181 and 231 kB an atom were resident, 229
+    and 247 in the log. So within a quarter below, which would promise too many atoms, and within 1.6 above; a
+    forgotten backward pass or a wrong unit lies outside.
     """
     resident, stated, atoms = [], 0.0, []
     for repeats in (1, 3):

@@ -146,7 +146,7 @@ def test_log_has_an_opening_and_a_closing_block(lammps: Lammps, tmp_path: Path) 
     assert re.search(r"pair mlff:\n  student +\S+.*painn-tiny-v1.pt", log)
     assert re.search(r"network +PaiNN, 16 channels, 2 interactions, 8 radial functions, 6929 parameters, cutoff 5", log)
     assert re.search(r"types +1 H, 2 O", log)
-    assert re.search(r"engine +LibTorch \S+, precision fp32, jit script, CPU, 1 thread", log)
+    assert re.search(rf"engine +LibTorch \S+, precision fp32, jit script, CPU, {lammps.num_threads} thread", log)
     assert re.search(r"ghosts +images mapped to their owners", log)
     assert re.search(
         r"memory +[\d.e+]+ kB an atom besides LAMMPS's own, some [\d.e+]+ atoms fit into what is free", log
