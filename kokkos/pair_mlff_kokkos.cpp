@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "memory_need.h"
 #include "model_file.h"
+#include "scatter.h"
 #include "units.h"
 
 #include "atom_kokkos.h"
@@ -30,7 +31,7 @@ static_assert(
 
 namespace {
 
-constexpr int FORCE_WIDTH = 3, FORCE_AND_VIRIAL_WIDTH = 12;    // as in pair_mlff.cpp
+using mlff::FORCE_AND_VIRIAL_WIDTH, mlff::FORCE_WIDTH;
 
 // Back ends for GPUs have a stream; on the others an engine runs on the CPU.
 template <class Space> mlff::Device engine_device(const Space &space)

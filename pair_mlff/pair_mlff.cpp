@@ -44,9 +44,6 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr int FORCE_WIDTH = 3;                // doubles an atom that go home from ghosts
-constexpr int FORCE_AND_VIRIAL_WIDTH = 12;    // with nine components of virial
-
 // Adds the seconds of a scope to a sum.
 class Stopwatch {
  public:
@@ -186,7 +183,7 @@ void PairMLFF::init_style()
   // LAMMPS sizes its buffers by these and never checks them. hybrid styles copied ours before the file was read.
   const int row = one_rank() ? 1 : RowExchange::doubles_for(engine_->max_bytes_per_row());
   comm_forward = row;
-  comm_reverse = comm_reverse_off = std::max(row, FORCE_AND_VIRIAL_WIDTH);
+  comm_reverse = comm_reverse_off = std::max(row, mlff::FORCE_AND_VIRIAL_WIDTH);
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   force->pair->comm_reverse_off = std::max(force->pair->comm_reverse_off, comm_reverse_off);
@@ -353,7 +350,7 @@ void PairMLFF::tally_energy(const mlff::EdgeList &edges, const mlff::Result &res
 void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
 {
   const bool atom_virial = vflag_atom || cvflag_atom;
-  const int width = atom_virial ? FORCE_AND_VIRIAL_WIDTH : FORCE_WIDTH;
+  const int width = atom_virial ? mlff::FORCE_AND_VIRIAL_WIDTH : mlff::FORCE_WIDTH;
   double total_virial[6] = {};
   shares_.assign(static_cast<std::size_t>(edges.num_nodes) * width, 0.0);
   mlff::scatter_edges(edges, result.gradient, {shares_.data(), width, vflag_global ? total_virial : nullptr});

@@ -5,6 +5,9 @@
 
 namespace mlff {
 
+// Values an atom: force, or force and nine components of virial.
+constexpr int FORCE_WIDTH = 3, FORCE_AND_VIRIAL_WIDTH = 12;
+
 // r = r_j - r_i, g = dE/dr:   F_i += g,  F_j -= g,  virial -= r (x) g, half of it to each end.
 // `virial` is sym xx yy zz xy xz yz, as LAMMPS orders it; per-atom virials have all nine components
 // xx yy zz xy xz yz yx zx zy, where ab is r_a F_b.
