@@ -4,11 +4,10 @@
 #include "lammps_settings.h"
 #include "pair_mlff.h"
 #include "pair_mlff_kokkos.h"
+#include "register_styles.h"
 
 #include "error.h"
 #include "info.h"
-#include "lammps.h"
-#include "lammpsplugin.h"
 
 using namespace LAMMPS_NS;
 
@@ -95,29 +94,12 @@ void *create_on_host(void *l)
 
 extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle, void *register_plugin)
 {
-  // Until the guard is content no member of LAMMPS's classes is touched: in another version it may lie elsewhere.
-  const std::string refusal =
-      mlff::load_refusal(with_kokkos(compiled_settings()), with_running_kokkos(running_settings(lmp)));
-  if (!refusal.empty()) {
-    if (lammps_extract_setting(lmp, "world_rank") == 0)
-      utils::logmesg(static_cast<LAMMPS *>(lmp), "WARNING: " + refusal + "\n");
-    return;
-  }
-
-  lammpsplugin_t plugin{};
-  plugin.version = LAMMPS_VERSION;
-  plugin.style = "pair";
-  plugin.info = "distilled neural-network potentials";
-  plugin.author = "pair_style mlff developers";
-  plugin.handle = handle;
+  if (stays_away(lmp, with_kokkos(compiled_settings()), with_running_kokkos(running_settings(lmp)))) return;
   const auto add = [&](const char *name, lammpsplugin_factory1 *creator) {
-    plugin.name = name;
-    plugin.creator.v1 = creator;
-    reinterpret_cast<lammpsplugin_regfunc>(register_plugin)(&plugin, lmp);
+    register_pair(lmp, handle, register_plugin, name, "distilled neural-network potentials", creator);
   };
-  using OnDevice = PairMLFFKokkos<LMPDeviceType>;
-  add("mlff", [](void *l) -> void * { return new PairMLFF(static_cast<LAMMPS *>(l)); });
-  add("mlff/kk", [](void *l) -> void * { return new OnDevice(static_cast<LAMMPS *>(l)); });
-  add("mlff/kk/device", [](void *l) -> void * { return new OnDevice(static_cast<LAMMPS *>(l)); });
+  add("mlff", create<PairMLFF>);
+  add("mlff/kk", create<PairMLFFKokkos<LMPDeviceType>>);
+  add("mlff/kk/device", create<PairMLFFKokkos<LMPDeviceType>>);
   add("mlff/kk/host", create_on_host);
 }

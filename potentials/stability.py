@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a run of in.stability says of a student, for its card.
 
-usage: stability.py NAME    reads NAME.rows and NAME.dump; prints temperature, longest O-H bond and, from the steps at
+usage: stability.py NAME    needs the package mlff; reads NAME.rows and NAME.dump; prints temperature, longest O-H bond and, from the steps at
                             constant energy, the drift
 """
 
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from mlff.dynamics import drift
 
 NVT_STEPS = 200000
 STEP_PS = 0.0005
@@ -38,23 +39,13 @@ def longest_bond(path: Path) -> float:
     return longest
 
 
-def drift(ps: np.ndarray, energy: np.ndarray, blocks: int = 20) -> tuple[float, float]:
-    """Slope in meV/atom/ns, and its standard error from block means of what is left over."""
-    slope, offset = np.polyfit(ps, energy, 1)
-    rest = energy - slope * ps - offset
-    means = np.array([b.mean() for b in np.array_split(rest, blocks)])
-    centers = np.array([b.mean() for b in np.array_split(ps, blocks)])
-    error = np.sqrt((means**2).sum() / (blocks - 2) / ((centers - centers.mean()) ** 2).sum())
-    return 1e6 / ATOMS * slope, 1e6 / ATOMS * error
-
-
 def main(name: str) -> None:
     table = rows(Path(f"{name}.rows"))
     nvt, nve = table[table[:, 0] <= NVT_STEPS], table[table[:, 0] > NVT_STEPS]
     half = nvt[len(nvt) // 2 :]
     print(f"NVT: {nvt[-1, 0] * STEP_PS:g} ps, second half {half[:, 1].mean():.1f} K, {half[:, 3].mean():.0f} bar")
     if len(nve):
-        slope, error = drift(nve[:, 0] * STEP_PS, nve[:, 2])
+        slope, error = drift(nve[:, 0] * STEP_PS, nve[:, 2], ATOMS)
         print(f"NVE: {(nve[-1, 0] - NVT_STEPS) * STEP_PS:g} ps, drift {slope:.2f} +- {error:.2f} meV/atom/ns")
     print(f"all finite: {bool(np.isfinite(table).all())}, longest O-H bond {longest_bond(Path(f'{name}.dump')):.2f} A")
 

@@ -5,6 +5,7 @@
 #include "engine.h"
 
 #include <cstdio>
+#include <memory>
 #include <vector>
 
 class EngineDump : public mlff::Engine {
@@ -32,4 +33,16 @@ class EngineDump : public mlff::Engine {
 
  private:
   std::vector<double> zero_;
+};
+
+// A pair style with that engine.
+template <class Style> class WithEngineDump : public Style {
+ public:
+  using Style::Style;
+
+ protected:
+  std::unique_ptr<mlff::Engine> make_engine(const mlff::ModelFile &, const mlff::EngineSettings &) override
+  {
+    return std::make_unique<EngineDump>();
+  }
 };

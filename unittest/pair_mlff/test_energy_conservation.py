@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lammps_run import Lammps, write_data
-from mlff.dynamics import water_box
+from mlff.dynamics import drift, water_box
 
 TIME_STEPS_FS = (0.125, 0.25, 0.5)
 STUDENT = Path(__file__).parent.parent.parent / "potentials" / "water-small.pt"
@@ -66,14 +66,9 @@ class Trajectory:
     energy: np.ndarray
     shadow: np.ndarray
 
-    def drift(self, blocks: int = 20) -> tuple[float, float]:
-        """Slope of the shadow energy, meV/atom/ns, and its standard error from block means of what is left over."""
-        slope, offset = np.polyfit(self.time, self.shadow, 1)
-        rest = self.shadow - slope * self.time - offset
-        means = np.array([block.mean() for block in np.array_split(rest, blocks)])
-        centers = np.array([block.mean() for block in np.array_split(self.time, blocks)])
-        error = np.sqrt((means**2).sum() / (blocks - 2) / ((centers - centers.mean()) ** 2).sum())
-        return 1e6 * slope / NUM_ATOMS, 1e6 * error / NUM_ATOMS
+    def drift(self) -> tuple[float, float]:
+        """Of the shadow energy, meV/atom/ns, with its standard error from 20 blocks."""
+        return drift(self.time, self.shadow, NUM_ATOMS)
 
 
 @pytest.fixture(scope="module")

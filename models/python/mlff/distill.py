@@ -30,7 +30,7 @@ import torch
 
 from . import export, train
 from .data import Frames, Potential, file_checksum, label, write_atomically
-from .dynamics import GPA, Dynamics, Record, relax, water_box, water_molecule
+from .dynamics import GPA, Dynamics, Record, drift, relax, water_box, water_molecule
 from .teacher import LICENSE, VERSION, SevenNet, installed_version
 
 __all__ = ["Recipe", "run"]
@@ -488,7 +488,8 @@ def stability_figures(record: Record, edge: float) -> dict[str, Any]:
             "longest_OH_bond_A": intact[k],
             "finite": bool(np.isfinite(arrays["energy"][:, k]).all()),
         }
-    result["NVE_300K"] |= drift(picoseconds, total, atoms)
+    slope, error = drift(picoseconds, total, atoms)
+    result["NVE_300K"] |= {"drift_meV_per_atom_per_ns": slope, "drift_error": error}
     return result
 
 
@@ -497,17 +498,6 @@ def longest_bond(positions: np.ndarray, edge: float) -> float:
     molecules = positions.reshape(len(positions), -1, 3, 3)
     d = molecules[:, :, 1:] - molecules[:, :, :1]
     return float(np.sqrt((d**2).sum(3)).max())
-
-
-def drift(picoseconds: np.ndarray, energy: np.ndarray, atoms: int, blocks: int = 20) -> dict[str, float]:
-    """Slope of the total energy, meV/atom/ns, with the standard error from block means of what is left over."""
-    slope, offset = np.polyfit(picoseconds, energy, 1)
-    rest = energy - slope * picoseconds - offset
-    means = np.array([b.mean() for b in np.array_split(rest, blocks)])
-    centers = np.array([b.mean() for b in np.array_split(picoseconds, blocks)])
-    error = np.sqrt((means**2).sum() / (blocks - 2) / ((centers - centers.mean()) ** 2).sum())
-    unit = 1e6 / atoms
-    return {"drift_meV_per_atom_per_ns": float(slope * unit), "drift_error": float(error * unit)}
 
 
 REFERENCES = [

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from .data import Graph, Potential, energy_forces_virial, find_pairs, image_shifts, write_atomically
 
-__all__ = ["BOLTZMANN", "Dynamics", "GPA", "Record", "relax", "water_box", "water_molecule"]
+__all__ = ["BOLTZMANN", "Dynamics", "GPA", "Record", "drift", "relax", "water_box", "water_molecule"]
 
 BOLTZMANN = 8.617333262e-5  # eV/K
 ACCELERATION = 9.648533212e-3  # (eV/Å) / amu in Å/fs²
@@ -309,6 +309,16 @@ def relax(dynamics: Dynamics, steps: int, largest: float = 0.05) -> None:
         length = torch.linalg.vector_norm(dynamics.forces, dim=2, keepdim=True)
         dynamics.positions.add_(dynamics.forces * torch.clamp(largest / (length + 1e-12), max=0.01))
         dynamics.compute_forces()
+
+
+def drift(picoseconds: np.ndarray, energy: np.ndarray, atoms: int, blocks: int = 20) -> tuple[float, float]:
+    """Slope of an energy (eV) in time, meV/atom/ns, and its standard error from block means of what is left over."""
+    slope, offset = np.polyfit(picoseconds, energy, 1)
+    rest = energy - slope * picoseconds - offset
+    means = np.array([b.mean() for b in np.array_split(rest, blocks)])
+    centers = np.array([b.mean() for b in np.array_split(picoseconds, blocks)])
+    error = np.sqrt((means**2).sum() / (blocks - 2) / ((centers - centers.mean()) ** 2).sum())
+    return float(1e6 / atoms * slope), float(1e6 / atoms * error)
 
 
 # ------------------------------------------------------------------------------------------------------------- starting
