@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What a run of in.stability says of a student, for its card.
 
-usage: stability.py NAME    needs the package mlff; reads NAME.rows and NAME.dump; prints temperature, longest O-H bond and, from the steps at
-                            constant energy, the drift
+usage: stability.py NAME    reads NAME.rows and NAME.dump (and needs the package mlff); prints temperature, longest O-H
+                            bond and, from the steps at constant energy, the drift
 """
 
 from __future__ import annotations
