@@ -1,6 +1,7 @@
 #include "edge_builder_kokkos.h"
 
 #include "edge_builder.h"
+#include "grow.h"
 
 #include "atom_kokkos.h"
 #include "atom_masks.h"
@@ -10,12 +11,6 @@
 using namespace LAMMPS_NS;
 
 namespace {
-
-// Room for `size` values, with some to spare, so that a size that goes up and down allocates nothing.
-template <class View> void grow(View &view, std::size_t size, const std::string &label)
-{
-  if (view.extent(0) < size) view = View(Kokkos::view_alloc(Kokkos::WithoutInitializing, label), size + size / 8);
-}
 
 // By the owner's tag; images of one atom, which differ by whole lattice vectors, by these vectors.
 template <class Tags, class Positions> struct ImageOrder {
@@ -110,8 +105,7 @@ template <class DeviceType> mlff::EdgeList EdgeBuilderKokkos<DeviceType>::edges(
   Kokkos::deep_copy(counts_on_host_, counts_);
   const int num_centers = counts_on_host_(0), num_nodes = counts_on_host_(1), num_edges = counts_on_host_(2);
   grow(neighbor_, num_edges, "mlff:neighbor");
-  if (rij_.extent(0) < neighbor_.extent(0))
-    rij_ = decltype(rij_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:rij"), neighbor_.extent(0));
+  grow(rij_, num_edges, "mlff:rij");
   fill_rows();
   return {num_centers,     num_centers,        num_nodes,        num_edges,
           element_.data(), first_edge_.data(), neighbor_.data(), rij_.data()};

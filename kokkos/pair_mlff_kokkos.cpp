@@ -5,6 +5,7 @@
 #include "pair_mlff_kokkos.h"
 
 #include "edge_builder_kokkos.h"
+#include "grow.h"
 #include "row_exchange_kokkos.h"
 
 #include "engine.h"
@@ -120,8 +121,7 @@ template <class DeviceType> void PairMLFFKokkos<DeviceType>::rebuild_rows()
 template <class DeviceType> typename PairMLFFKokkos<DeviceType>::Ints PairMLFFKokkos<DeviceType>::owners_of_ghosts()
 {
   const int nlocal = atom->nlocal, nall = nlocal + atom->nghost;
-  if (owner_.extent(0) < static_cast<std::size_t>(nall))
-    owner_ = decltype(owner_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:owner"), nall + nall / 8);
+  grow(owner_, nall, "mlff:owner");
   const auto owner = owner_;
   Kokkos::parallel_for(
       "mlff:own_index", Kokkos::RangePolicy<DeviceType>(0, nlocal), KOKKOS_LAMBDA(int i) { owner(i) = i; });
@@ -167,8 +167,7 @@ void PairMLFFKokkos<DeviceType>::scatter_forces(const mlff::EdgeList &edges, con
   const bool atom_virial = vflag_atom || cvflag_atom;
   const int width = atom_virial ? FORCE_AND_VIRIAL_WIDTH : FORCE_WIDTH;
   const std::size_t size = static_cast<std::size_t>(edges.num_nodes) * width;
-  if (shares_.extent(0) < size)
-    shares_ = decltype(shares_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:shares"), size + size / 8);
+  grow(shares_, size, "mlff:shares");
   Kokkos::deep_copy(shares_, 0.0);
 
   double *shares = shares_.data();

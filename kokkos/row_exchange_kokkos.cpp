@@ -1,5 +1,7 @@
 #include "row_exchange_kokkos.h"
 
+#include "grow.h"
+
 #include "atom.h"
 #include "lammps.h"
 
@@ -23,6 +25,13 @@ struct Range {
   KOKKOS_INLINE_FUNCTION int operator()(int i) const { return first + i; }
 };
 
+// The row of an atom, -1 for atoms that are no nodes.
+template <class Ints> struct NodeOfAtom {
+  Ints node_of_atom;    // empty: row i is atom i
+  bool rows_are_atoms = node_of_atom.extent(0) == 0;
+  KOKKOS_INLINE_FUNCTION std::int64_t operator()(int atom) const { return rows_are_atoms ? atom : node_of_atom(atom); }
+};
+
 template <class View> View first_part(const View &view, std::size_t size)
 {
   return Kokkos::subview(view, Kokkos::pair<std::size_t, std::size_t>(0, size));
@@ -39,14 +48,12 @@ int RowExchangeKokkos<DeviceType>::gather(int n, const AtomOf &atom_of, const Do
   const int words = static_cast<int>(rows_.bytes_per_row() / sizeof(std::uint32_t)), stride = 2 * doubles;
   const auto *from = static_cast<const std::uint32_t *>(rows_.data);
   auto *to = reinterpret_cast<std::uint32_t *>(buffer.data());
-  const auto node_of_atom = node_of_atom_;
-  const bool rows_are_atoms = node_of_atom.extent(0) == 0;
+  const NodeOfAtom<Ints> node_of_atom{node_of_atom_};
   Kokkos::parallel_for(
       "mlff:gather_rows", Kokkos::RangePolicy<DeviceType, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(n) * words),
       KOKKOS_LAMBDA(std::int64_t k) {
         const std::int64_t i = k / words, w = k % words;
-        const int atom = atom_of(static_cast<int>(i));
-        const std::int64_t node = rows_are_atoms ? atom : node_of_atom(atom);
+        const std::int64_t node = node_of_atom(atom_of(static_cast<int>(i)));
         to[i * stride + w] = node < 0 ? 0 : from[node * words + w];
       });
   return n * doubles;
@@ -60,14 +67,12 @@ void RowExchangeKokkos<DeviceType>::scatter(int n, const AtomOf &atom_of, const 
   const int stride = 2 * doubles_for(rows_.bytes_per_row());
   const auto *from = reinterpret_cast<const std::uint32_t *>(buffer.data());
   auto *to = static_cast<std::uint32_t *>(rows_.data);
-  const auto node_of_atom = node_of_atom_;
-  const bool rows_are_atoms = node_of_atom.extent(0) == 0;
+  const NodeOfAtom<Ints> node_of_atom{node_of_atom_};
   Kokkos::parallel_for(
       "mlff:scatter_rows", Kokkos::RangePolicy<DeviceType, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(n) * words),
       KOKKOS_LAMBDA(std::int64_t k) {
         const std::int64_t i = k / words, w = k % words;
-        const int atom = atom_of(static_cast<int>(i));
-        const std::int64_t node = rows_are_atoms ? atom : node_of_atom(atom);
+        const std::int64_t node = node_of_atom(atom_of(static_cast<int>(i)));
         if (node >= 0) to[node * words + w] = from[i * stride + w];
       });
 }
@@ -81,14 +86,12 @@ void RowExchangeKokkos<DeviceType>::add(int n, const AtomOf &atom_of, const Doub
   const auto stride = static_cast<std::int64_t>(doubles_for(rows_.bytes_per_row()) * sizeof(double) / sizeof(T));
   const auto *from = reinterpret_cast<const T *>(buffer.data());
   auto *to = static_cast<T *>(rows_.data);
-  const auto node_of_atom = node_of_atom_;
-  const bool rows_are_atoms = node_of_atom.extent(0) == 0;
+  const NodeOfAtom<Ints> node_of_atom{node_of_atom_};
   Kokkos::parallel_for(
       "mlff:add_rows", Kokkos::RangePolicy<DeviceType, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(n) * width),
       KOKKOS_LAMBDA(std::int64_t k) {
         const std::int64_t i = k / width, c = k % width;
-        const int atom = atom_of(static_cast<int>(i));
-        const std::int64_t node = rows_are_atoms ? atom : node_of_atom(atom);
+        const std::int64_t node = node_of_atom(atom_of(static_cast<int>(i)));
         if (node >= 0) to[node * width + c] += from[i * stride + c];
       });
 }
@@ -98,14 +101,12 @@ template <class DeviceType> void RowExchangeKokkos<DeviceType>::clear_ghosts()
   const int nlocal = lmp_->atom->nlocal, nghost = lmp_->atom->nghost;
   const int words = static_cast<int>(rows_.bytes_per_row() / sizeof(std::uint32_t));
   auto *to = static_cast<std::uint32_t *>(rows_.data);
-  const auto node_of_atom = node_of_atom_;
-  const bool rows_are_atoms = node_of_atom.extent(0) == 0;
+  const NodeOfAtom<Ints> node_of_atom{node_of_atom_};
   Kokkos::parallel_for(
       "mlff:clear_ghosts",
       Kokkos::RangePolicy<DeviceType, Kokkos::IndexType<std::int64_t>>(0, std::int64_t(nghost) * words),
       KOKKOS_LAMBDA(std::int64_t k) {
-        const int atom = nlocal + static_cast<int>(k / words);
-        const std::int64_t node = rows_are_atoms ? atom : node_of_atom(atom);
+        const std::int64_t node = node_of_atom(nlocal + static_cast<int>(k / words));
         if (node >= 0) to[node * words + k % words] = 0;
       });
 }
@@ -175,8 +176,7 @@ void RowExchangeKokkos<DeviceType>::unpack_reverse(int n, const int *atoms, cons
 template <class DeviceType>
 typename RowExchangeKokkos<DeviceType>::Ints RowExchangeKokkos<DeviceType>::on_device(int n, const int *atoms)
 {
-  if (list_.extent(0) < static_cast<std::size_t>(n))
-    list_ = decltype(list_)(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:send_list"), n + n / 8);
+  grow(list_, n, "mlff:send_list");
   Kokkos::deep_copy(first_part(list_, n),
                     Kokkos::View<const int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(atoms, n));
   return list_;
@@ -185,9 +185,7 @@ typename RowExchangeKokkos<DeviceType>::Ints RowExchangeKokkos<DeviceType>::on_d
 template <class DeviceType>
 typename RowExchangeKokkos<DeviceType>::Doubles RowExchangeKokkos<DeviceType>::staging(int n)
 {
-  const std::size_t size = std::size_t(n) * doubles_for(rows_.bytes_per_row());
-  if (buffer_.extent(0) < size)
-    buffer_ = Doubles(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:row_buffer"), size + size / 8);
+  grow(buffer_, std::size_t(n) * doubles_for(rows_.bytes_per_row()), "mlff:row_buffer");
   return buffer_;
 }
 
