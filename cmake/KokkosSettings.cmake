@@ -4,7 +4,7 @@
 # which is inside liblammps, only the headers are needed. Where mlff/kk cannot be built, the target is missing: with
 # MLFF_BUILD_KOKKOS=AUTO that is said, with ON it is an error.
 if(LAMMPS_BUILD_DIR)
-  load_cache(${LAMMPS_BUILD_DIR} READ_WITH_PREFIX built_ EXTERNAL_KOKKOS Kokkos_DIR)
+  load_cache(${LAMMPS_BUILD_DIR} READ_WITH_PREFIX built_ EXTERNAL_KOKKOS Kokkos_DIR Kokkos_ENABLE_CUDA)
 endif()
 set(kokkos_types ${LAMMPS_SOURCE_DIR}/src/KOKKOS/kokkos_type.h)
 set(transform_views)
@@ -51,4 +51,10 @@ else()
   if(OpenMP_CXX_FOUND)
     target_link_libraries(MLFF::lammps_kokkos INTERFACE OpenMP::OpenMP_CXX)
   endif()
+endif()
+
+# Where its default device is: for the tests.
+set(kokkos_on_gpu OFF)
+if("CUDA" IN_LIST Kokkos_DEVICES OR built_Kokkos_ENABLE_CUDA)
+  set(kokkos_on_gpu ON)
 endif()

@@ -19,11 +19,10 @@ template <class DeviceType> class EdgeBuilderKokkos : protected Pointers {
   // As EdgeBuilder.
   EdgeBuilderKokkos(LAMMPS *lmp, const std::vector<int> &element_of_type, double cutoff, double length_unit);
 
-  // After each re-neighboring. owner[nlocal + nghost]: the local atom that a ghost is an image of, where images are to
-  // be mapped to owners (one rank); empty: ghosts stay nodes of their own.
-  void rebuild(const NeighListKokkos<DeviceType> &list, const Ints &owner);
+  // After each re-neighboring, as EdgeBuilder. owner may be empty.
+  void rebuild(const NeighListKokkos<DeviceType> &list, const Ints &owner, int halo);
 
-  // Each step: nodes and edges at the current positions and types. Waits for the device once, for three counts. Valid
+  // Each step: nodes and edges at the current positions and types. Waits for the device once, for four counts. Valid
   // until the next call.
   mlff::EdgeList edges();
 
@@ -33,22 +32,29 @@ template <class DeviceType> class EdgeBuilderKokkos : protected Pointers {
   double memory_usage() const;
 
   // Public for the lambdas in them.
+  void measure_distances(const NeighListKokkos<DeviceType> &list);
+  void order_atoms();
   void sort_candidates(const NeighListKokkos<DeviceType> &list);
   void number_nodes();
   void count_edges();
   void fill_rows();
 
  private:
+  auto edges_of_atom() const;
+
   double cutoff_, length_unit_;
   Ints element_of_type_;
 
-  // of the last re-neighboring, by LAMMPS's atom index
-  Ints owner_, row_of_atom_;
+  // of the last re-neighboring
+  int halo_ = 0, max_centers_ = 0;
+  Ints owner_, row_of_atom_;            // by LAMMPS's atom index
+  Ints distance_;                       // of each atom from the owned ones, in neighbors; halo + 1: more than halo
+  Ints atom_;                           // in the order of their nodes: owned, ghosts that are centers, other ghosts
   Ints first_candidate_, candidate_;    // rows of the list with skin
 
   // of this step
   Ints node_of_atom_, atom_of_center_, element_, first_edge_, neighbor_;
-  Ints counts_;    // centers, nodes, edges
+  Ints counts_;    // owned centers, centers, nodes, edges
   decltype(Kokkos::create_mirror_view(std::declval<Ints>())) counts_on_host_;
   Kokkos::View<double *[3], Kokkos::LayoutRight, DeviceType> rij_;
 };

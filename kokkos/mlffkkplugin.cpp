@@ -79,14 +79,15 @@ mlff::BuildSettings with_running_kokkos(mlff::BuildSettings running)
 }
 
 // Measured: beside a GPU, forces of the host variant are wrong after the first re-neighboring.
+// doc/decisions/0008-no-host-variant-beside-a-gpu.md
 void *create_on_host(void *l)
 {
   auto *lmp = static_cast<LAMMPS *>(l);
   if (!std::is_same_v<LMPDeviceType, LMPHostType>)
-    lmp->error->all(
-        FLERR,
-        "pair_style mlff/kk/host: expected a LAMMPS whose Kokkos runs on CPUs, found one for GPUs, where this "
-        "variant does not work yet. Use mlff/kk, or the host style with 'suffix off'.");
+    lmp->error->all(FLERR,
+                    "pair_style mlff/kk/host: expected a LAMMPS whose Kokkos runs on CPUs, found one for GPUs, which "
+                    "builds neighbor "
+                    "lists of the host with old atom types. Use mlff/kk, or the plain mlff with 'suffix off'.");
   return new PairMLFFKokkos<LMPHostType>(lmp);
 }
 

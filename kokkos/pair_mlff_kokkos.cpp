@@ -9,8 +9,8 @@
 #include "row_exchange_kokkos.h"
 
 #include "engine.h"
-#include "memory_need.h"
 #include "model_file.h"
+#include "ranks.h"
 #include "scatter.h"
 #include "units.h"
 
@@ -32,7 +32,7 @@ static_assert(
 
 namespace {
 
-using mlff::FORCE_AND_VIRIAL_WIDTH, mlff::FORCE_WIDTH;
+using mlff::FORCE_AND_VIRIAL_WIDTH;
 
 // Back ends for GPUs have a stream; on the others an engine runs on the CPU.
 template <class Space> mlff::Device engine_device(const Space &space)
@@ -42,6 +42,37 @@ template <class Space> mlff::Device engine_device(const Space &space)
   else
     return {};
 }
+
+// The edges of a center: r = r_j - r_i, g = dE/dr: F_i += g, F_j -= g, virial -= r (x) g, half of it to each end. As
+// scatter_edges in scatter.h, whose order of components is the same.
+struct ScatterEdges {
+  const int *first_edge, *neighbor;
+  const double *rij, *gradient;
+  double *shares;    // [num_nodes][width]
+  int width;
+
+  // Adds to virial [6] as well.
+  KOKKOS_INLINE_FUNCTION void operator()(int i, double *virial) const
+  {
+    double mine[FORCE_AND_VIRIAL_WIDTH] = {};
+    for (int e = first_edge[i]; e < first_edge[i + 1]; ++e) {
+      const double *r = rij + 3L * e, *g = gradient + 3L * e;
+      double *share_j = shares + static_cast<long>(neighbor[e]) * width;
+      for (int a = 0; a < 3; ++a) {
+        mine[a] += g[a];
+        Kokkos::atomic_add(share_j + a, -g[a]);
+      }
+      const double w[9] = {-r[0] * g[0], -r[1] * g[1], -r[2] * g[2], -r[0] * g[1], -r[0] * g[2],
+                           -r[1] * g[2], -r[1] * g[0], -r[2] * g[0], -r[2] * g[1]};
+      for (int k = 0; k < 6; ++k) virial[k] += w[k];
+      for (int k = 3; k < width; ++k) {
+        mine[k] += 0.5 * w[k - 3];
+        Kokkos::atomic_add(share_j + k, 0.5 * w[k - 3]);
+      }
+    }
+    for (int k = 0; k < width; ++k) Kokkos::atomic_add(shares + static_cast<long>(i) * width + k, mine[k]);
+  }
+};
 
 // Room for `size` atoms, zeroed, seen by LAMMPS through `array`.
 template <class DeviceType, class View, class Array, class... Width>
@@ -114,7 +145,8 @@ template <class DeviceType> void PairMLFFKokkos<DeviceType>::start_tally(int efl
 
 template <class DeviceType> void PairMLFFKokkos<DeviceType>::rebuild_rows()
 {
-  edge_builder_->rebuild(*static_cast<NeighListKokkos<DeviceType> *>(list), one_rank() ? owners_of_ghosts() : Ints());
+  edge_builder_->rebuild(*static_cast<NeighListKokkos<DeviceType> *>(list), one_rank() ? owners_of_ghosts() : Ints(),
+                         halo());
 }
 
 // As PairMLFF::owners_of_ghosts.
@@ -160,53 +192,47 @@ void PairMLFFKokkos<DeviceType>::tally_energy(const mlff::EdgeList &edges, const
       "mlff:atom_energies", centers, KOKKOS_LAMBDA(int c) { d_eatom(atom_of_center(c)) = atom_energy[c] * unit; });
 }
 
-// r = r_j - r_i, g = dE/dr: F_i += g, F_j -= g, virial -= r (x) g, half of it to each end; see scatter.h.
 template <class DeviceType>
-void PairMLFFKokkos<DeviceType>::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
+void PairMLFFKokkos<DeviceType>::share_forces(const mlff::EdgeList &edges, const double *gradient, int width,
+                                              double *total_virial)
 {
-  const bool atom_virial = vflag_atom || cvflag_atom;
-  const int width = atom_virial ? FORCE_AND_VIRIAL_WIDTH : FORCE_WIDTH;
   const std::size_t size = static_cast<std::size_t>(edges.num_nodes) * width;
   grow(shares_, size, "mlff:shares");
   Kokkos::deep_copy(shares_, 0.0);
 
-  double *shares = shares_.data();
-  const int *first_edge = edges.first_edge, *neighbor = edges.neighbor;
-  const double *rij = edges.rij, *gradient = result.gradient;
-  double total[6] = {};
-  Kokkos::parallel_reduce(
-      "mlff:scatter", Kokkos::RangePolicy<DeviceType>(0, edges.num_centers),
-      KOKKOS_LAMBDA(int i, double &xx, double &yy, double &zz, double &xy, double &xz, double &yz) {
-        double mine[FORCE_AND_VIRIAL_WIDTH] = {};
-        for (int e = first_edge[i]; e < first_edge[i + 1]; ++e) {
-          const double *r = rij + 3L * e, *g = gradient + 3L * e;
-          double *share_j = shares + static_cast<long>(neighbor[e]) * width;
-          for (int a = 0; a < 3; ++a) {
-            mine[a] += g[a];
-            Kokkos::atomic_add(share_j + a, -g[a]);
-          }
-          const double w[9] = {-r[0] * g[0], -r[1] * g[1], -r[2] * g[2], -r[0] * g[1], -r[0] * g[2],
-                               -r[1] * g[2], -r[1] * g[0], -r[2] * g[0], -r[2] * g[1]};
+  const ScatterEdges scatter{edges.first_edge, edges.neighbor, edges.rij, gradient, shares_.data(), width};
+  const Kokkos::RangePolicy<DeviceType> centers(0, edges.num_centers);
+  if (total_virial) {
+    double sum[6] = {};
+    Kokkos::parallel_reduce(
+        "mlff:scatter_with_virial", centers,
+        KOKKOS_LAMBDA(int i, double &xx, double &yy, double &zz, double &xy, double &xz, double &yz) {
+          double w[6] = {};
+          scatter(i, w);
           xx += w[0];
           yy += w[1];
           zz += w[2];
           xy += w[3];
           xz += w[4];
           yz += w[5];
-          for (int k = 3; k < width; ++k) {
-            mine[k] += 0.5 * w[k - 3];
-            Kokkos::atomic_add(share_j + k, 0.5 * w[k - 3]);
-          }
-        }
-        for (int k = 0; k < width; ++k) Kokkos::atomic_add(shares + static_cast<long>(i) * width + k, mine[k]);
-      },
-      total[0], total[1], total[2], total[3], total[4], total[5]);
-  if (vflag_global)
-    for (int k = 0; k < 6; ++k) virial[k] += total[k] * units_->energy;
-  if (!one_rank()) exchange_->reverse({shares, mlff::Rows::Type::FLOAT64, width});
+        },
+        sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]);
+    for (int k = 0; k < 6; ++k) total_virial[k] += sum[k];
+  } else {
+    Kokkos::parallel_for(
+        "mlff:scatter", centers, KOKKOS_LAMBDA(int i) {
+          double w[6] = {};
+          scatter(i, w);
+        });
+  }
+  if (!one_rank()) exchange_->reverse({shares_.data(), mlff::Rows::Type::FLOAT64, width});
+}
 
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::add_shares(const mlff::EdgeList &edges, int width)
+{
   const double force_unit = units_->force(), energy_unit = units_->energy;
   const bool vatom_asked = vflag_atom, cvatom_asked = cvflag_atom;
+  const auto shares = shares_;
   const auto f = atomKK->k_f.view<DeviceType>();
   const auto d_vatom = k_vatom_.view<DeviceType>();
   const auto d_cvatom = k_cvatom_.view<DeviceType>();
@@ -214,11 +240,20 @@ void PairMLFFKokkos<DeviceType>::scatter_forces(const mlff::EdgeList &edges, con
   Kokkos::parallel_for(
       "mlff:forces", Kokkos::RangePolicy<DeviceType>(0, edges.num_owned_centers), KOKKOS_LAMBDA(int c) {
         const int i = atom_of_center(c);
-        const double *share = shares + static_cast<long>(c) * width;
+        const double *share = shares.data() + static_cast<long>(c) * width;
         for (int a = 0; a < 3; ++a) f(i, a) += share[a] * force_unit;
         for (int k = 0; vatom_asked && k < 6; ++k) d_vatom(i, k) = share[3 + k] * energy_unit;
         for (int k = 0; cvatom_asked && k < 9; ++k) d_cvatom(i, k) = share[3 + k] * energy_unit;
       });
+}
+
+template <class DeviceType>
+std::vector<double> PairMLFFKokkos<DeviceType>::on_host(const double *values, std::size_t size) const
+{
+  std::vector<double> result(size);
+  Kokkos::deep_copy(Kokkos::View<double *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(result.data(), size),
+                    Kokkos::View<const double *, DeviceType, Kokkos::MemoryUnmanaged>(values, size));
+  return result;
 }
 
 template <class DeviceType> void PairMLFFKokkos<DeviceType>::finish_tally()
@@ -244,6 +279,16 @@ template <class DeviceType> int PairMLFFKokkos<DeviceType>::ranks_that_share_mem
 {
   const int ranks = mlff::ranks_on_this_node(world);
   return device().gpu < 0 ? ranks : (ranks + lmp->kokkos->ngpus - 1) / lmp->kokkos->ngpus;
+}
+
+// As CommKokkos and CommTiledKokkos choose.
+template <class DeviceType> std::string PairMLFFKokkos<DeviceType>::exchange_path() const
+{
+  if (device().gpu < 0) return "";
+  const KokkosLMP &kokkos = *lmp->kokkos;
+  if (comm->style == Comm::TILED || kokkos.forward_pair_comm_legacy || kokkos.reverse_pair_comm_legacy)
+    return "; through host buffers";
+  return kokkos.gpu_aware_flag ? "; on the GPU" : "; packed on the GPU, sent from the host";
 }
 
 /* ---------------------------------------------------------------------- */

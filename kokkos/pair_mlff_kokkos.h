@@ -34,7 +34,8 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   using Ints = Kokkos::View<int *, DeviceType>;
   Ints owners_of_ghosts();
   void tally_energy(const mlff::EdgeList &edges, const mlff::Result &result) override;
-  void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result) override;
+  void share_forces(const mlff::EdgeList &edges, const double *gradient, int width, double *total_virial) override;
+  void add_shares(const mlff::EdgeList &edges, int width) override;
 
  protected:
   mlff::Device device() const override;
@@ -42,9 +43,12 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   void start_tally(int eflag, int vflag) override;
   void rebuild_rows() override;
   mlff::EdgeList build_edges() override;
+  std::vector<double> on_host(const double *values, std::size_t size) const override;
+  const double *shares() const override { return shares_.data(); }
   void finish_tally() override;
   double bytes_of_edges() const override;
   int ranks_that_share_memory() const override;
+  std::string exchange_path() const override;
 
  private:
   RowExchangeKokkos<DeviceType> &rows() const;

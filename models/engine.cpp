@@ -10,7 +10,7 @@ const char *name_of(Precision precision)
 
 const char *name_of(Jit jit)
 {
-  constexpr const char *NAMES[] = {"off", "script", "freeze"};
+  constexpr const char *NAMES[] = {"off", "script", "freeze", "aot"};
   return NAMES[static_cast<int>(jit)];
 }
 

@@ -54,7 +54,7 @@ class NoExchange : public GhostExchange {
 // Of the network's linear products and gathered rows. Edge vectors, energies and sums of forces are double in every
 // mode; the geometry and residual sums are double in FP64, else float. TF32: float weights, rounded in the products.
 enum class Precision : std::uint8_t { FP64, FP32, TF32, BF16, FP16 };
-enum class Jit : std::uint8_t { OFF, SCRIPT, FREEZE };
+enum class Jit : std::uint8_t { OFF, SCRIPT, FREEZE, AOT };
 
 // As in the input script.
 const char *name_of(Precision precision);
@@ -71,6 +71,7 @@ struct EngineSettings {
   Jit jit = Jit::FREEZE;
   int num_threads = 1;    // on the CPU
   Device device = {};
+  int chunk = 0;    // most centers that are evaluated at once; 0: as many as memory allows
 };
 
 class Engine {
@@ -91,7 +92,24 @@ class Engine {
   // Bytes that the engine's device could still give to evaluations; 0: unknown.
   virtual double free_bytes() const = 0;
 
-  // Largest number of bytes a row of an exchange has.
+  // The share of free_bytes that evaluations may take, said before warm_up; 0: unknown. An engine that evaluates large
+  // graphs in slices plans by it.
+  virtual void limit_memory(double /*bytes*/) {}
+
+  // Most centers that compute() evaluates at once; 0: all, whatever their number.
+  virtual int most_centers_at_once() const { return 0; }
+
+  // Memory for each center of a graph that is evaluated in slices, however small they are; 0: this engine has none.
+  virtual double bytes_per_center_in_slices() const { return 0.0; }
+
+  // What the user should know of the calls since the last one of this function; empty: nothing.
+  virtual std::string take_notice() { return {}; }
+
+  // Whether compute() is collective through the GhostExchange. If not, it never calls it, and with several ranks the
+  // graph must have a wide halo: every node that T - 1 edges or fewer lead to from an owned center is a center too.
+  virtual bool exchanges_rows() const { return true; }
+
+  // Largest number of bytes a row of an exchange has; 0 where there are no exchanges.
   virtual std::size_t max_bytes_per_row() const = 0;
 
   // "LibTorch 2.11.0, precision fp32, jit freeze, CPU, 2 threads"
@@ -109,5 +127,13 @@ class Engine {
 
 // The engine for `engine torch`. Without LibTorch in the build it throws a sentence that says so.
 std::unique_ptr<Engine> make_engine_torch(const ModelFile &model, const EngineSettings &settings);
+
+// The engine for `engine torch` with `jit aot`, which runs a compiled student (doc/model_format.md). It exchanges no rows.
+// `package_path` is read on each rank, and must be of this student and fit these settings and this machine.
+std::unique_ptr<Engine> make_engine_aot(const ModelFile &model, const std::string &package_path,
+                                        const EngineSettings &settings);
+
+// Where 'mlff export NAME.pt --aot' writes the compiled student: NAME.<device>-<precision>.pt2.
+std::string aot_package_path(const std::string &student_path, const EngineSettings &settings);
 
 }    // namespace mlff

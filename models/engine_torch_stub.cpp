@@ -1,14 +1,26 @@
-// Stands for engine_torch.cpp in a build without LibTorch.
+// Stands for engine_torch.cpp and engine_aot.cpp in a build without LibTorch.
 
 #include "engine.h"
 #include "mlff_error.h"
 
 namespace mlff {
 
+namespace {
+
+const char *const MISSING =
+    "Expected a plugin with the LibTorch engine, found one built with MLFF_ENABLE_TORCH=OFF. Build it with "
+    "-D MLFF_ENABLE_TORCH=ON.";
+
+}    // namespace
+
 std::unique_ptr<Engine> make_engine_torch(const ModelFile &, const EngineSettings &)
 {
-  throw Error("Expected a plugin with the LibTorch engine, found one built with MLFF_ENABLE_TORCH=OFF. Build it with "
-              "-D MLFF_ENABLE_TORCH=ON.");
+  throw Error(MISSING);
+}
+
+std::unique_ptr<Engine> make_engine_aot(const ModelFile &, const std::string &, const EngineSettings &)
+{
+  throw Error(MISSING);
 }
 
 }    // namespace mlff

@@ -15,8 +15,14 @@ std::string torch_device(const Device &device);
 // What it could still give, shared by all who use it; 0: unknown.
 double free_bytes(const Device &device);
 
+// Gives back to the device what LibTorch keeps for later calls.
+void release_unused_memory(const Device &device);
+
 // "CPU", or the GPU's name.
 std::string device_name(const Device &device);
+
+// The GPU's, "9.0"; empty for the CPU. Throws as torch_device does.
+std::string compute_capability(const Device &device);
 
 // While it lives, LibTorch's work of this thread goes to the device's stream.
 class StreamScope {

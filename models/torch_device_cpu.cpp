@@ -23,9 +23,16 @@ double free_bytes(const Device &)
   return free_bytes_of_node();
 }
 
+void release_unused_memory(const Device &) {}
+
 std::string device_name(const Device &)
 {
   return "CPU";
+}
+
+std::string compute_capability(const Device &)
+{
+  return "";
 }
 
 }    // namespace mlff

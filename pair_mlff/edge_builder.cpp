@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 using namespace LAMMPS_NS;
@@ -17,20 +18,52 @@ EdgeBuilder::EdgeBuilder(LAMMPS *lmp, std::vector<int> element_of_type, double c
 {
 }
 
-void EdgeBuilder::rebuild(const NeighList &list, std::vector<int> owner)
+void EdgeBuilder::rebuild(const NeighList &list, std::vector<int> owner, int halo)
 {
   owner_ = std::move(owner);
-  row_of_atom_.assign(atom->nlocal, -1);
+  const std::vector<int> distance = distances(list, halo);
+  order_ghosts(distance, halo);
+  row_of_atom_.assign(distance.size(), -1);
   first_candidate_.assign(1, 0);
   candidate_.clear();
-  for (int row = 0; row < list.inum; ++row) {
-    const int i = list.ilist[row];
-    row_of_atom_[i] = row;
+  int num_rows = 0;
+  for (int n = 0; n < list.inum + (halo > 0 ? list.gnum : 0); ++n) {
+    const int i = list.ilist[n];
+    if (distance[i] > halo) continue;
+    row_of_atom_[i] = num_rows++;
     const auto begin = candidate_.size();
-    for (int n = 0; n < list.numneigh[i]; ++n) candidate_.push_back(list.firstneigh[i][n] & NEIGHMASK);
+    for (int m = 0; m < list.numneigh[i]; ++m) candidate_.push_back(list.firstneigh[i][m] & NEIGHMASK);
     sort_row(candidate_.data() + begin, candidate_.data() + candidate_.size());
     first_candidate_.push_back(static_cast<int>(candidate_.size()));
   }
+}
+
+// Of each atom from the owned ones, in neighbors of the list; halo + 1 where it is more than `halo`.
+std::vector<int> EdgeBuilder::distances(const NeighList &list, int halo) const
+{
+  std::vector<int> distance(atom->nlocal + atom->nghost, halo + 1);
+  std::fill(distance.begin(), distance.begin() + atom->nlocal, 0);
+  std::vector<int> reached(list.ilist, list.ilist + list.inum), next;
+  for (int d = 1; d <= halo; ++d, reached.swap(next)) {
+    next.clear();
+    for (const int i : reached)
+      for (int m = 0; m < list.numneigh[i]; ++m) {
+        const int j = list.firstneigh[i][m] & NEIGHMASK;
+        if (distance[j] <= d) continue;
+        distance[j] = d;
+        next.push_back(j);
+      }
+  }
+  return distance;
+}
+
+void EdgeBuilder::order_ghosts(const std::vector<int> &distance, int halo)
+{
+  ghost_.resize(atom->nghost);
+  std::iota(ghost_.begin(), ghost_.end(), atom->nlocal);
+  const auto is_center = [&](int ghost) { return distance[ghost] <= halo; };
+  num_ghost_centers_ =
+      static_cast<int>(std::stable_partition(ghost_.begin(), ghost_.end(), is_center) - ghost_.begin());
 }
 
 // By owner's tag; images of one atom, which differ by whole lattice vectors, by these vectors.
@@ -60,9 +93,8 @@ mlff::EdgeList EdgeBuilder::edges()
 {
   number_nodes();
   fill_rows();
-  const int num_centers = static_cast<int>(atom_of_center_.size());
-  return {num_centers,
-          num_centers,
+  return {num_owned_centers_,
+          static_cast<int>(atom_of_center_.size()),
           static_cast<int>(element_.size()),
           static_cast<int>(neighbor_.size()),
           element_.data(),
@@ -85,21 +117,27 @@ int EdgeBuilder::absent_mask(const Neighbor &neighbor)
 // Types are read at every step: fix atom/swap changes them without re-neighboring.
 void EdgeBuilder::number_nodes()
 {
-  const int num_atoms = atom->nlocal + atom->nghost;
   const int absent = absent_mask(*neighbor);
-  node_of_atom_.assign(num_atoms, -1);
+  const auto element_of = [&](int i) {    // -1: no node
+    return atom->mask[i] & absent ? -1 : element_of_type_[atom->type[i]];
+  };
+  node_of_atom_.assign(atom->nlocal + atom->nghost, -1);
   atom_of_center_.clear();
   element_.clear();
-  for (int i = 0; i < num_atoms; ++i) {
-    const int element = element_of_type_[atom->type[i]];
-    if (element < 0 || (atom->mask[i] & absent)) continue;
-    if (i >= atom->nlocal && !owner_.empty()) {
-      node_of_atom_[i] = node_of_atom_[owner_[i]];
-      continue;
-    }
+  const auto number = [&](int i, bool is_center) {
+    if (element_of(i) < 0) return;
     node_of_atom_[i] = static_cast<int>(element_.size());
-    element_.push_back(element);
-    if (i < atom->nlocal) atom_of_center_.push_back(i);
+    element_.push_back(element_of(i));
+    if (is_center) atom_of_center_.push_back(i);
+  };
+  for (int i = 0; i < atom->nlocal; ++i) number(i, true);
+  num_owned_centers_ = static_cast<int>(atom_of_center_.size());
+  for (int n = 0; n < atom->nghost; ++n) {
+    const int i = ghost_[n];
+    if (owner_.empty())
+      number(i, n < num_ghost_centers_);
+    else if (element_of(i) >= 0)
+      node_of_atom_[i] = node_of_atom_[owner_[i]];
   }
 }
 
@@ -130,8 +168,8 @@ void EdgeBuilder::fill_rows()
 double EdgeBuilder::memory_usage() const
 {
   std::size_t ints = 0;
-  for (const auto *v : {&owner_, &row_of_atom_, &first_candidate_, &candidate_, &node_of_atom_, &atom_of_center_,
-                        &element_, &first_edge_, &neighbor_})
+  for (const auto *v : {&owner_, &row_of_atom_, &ghost_, &first_candidate_, &candidate_, &node_of_atom_,
+                        &atom_of_center_, &element_, &first_edge_, &neighbor_})
     ints += v->capacity();
   return static_cast<double>(ints * sizeof(int) + rij_.capacity() * sizeof(double));
 }

@@ -3,6 +3,7 @@
 #include "mlff_error.h"
 
 #include <algorithm>
+#include <charconv>
 #include <functional>
 
 namespace mlff {
@@ -17,37 +18,39 @@ struct Choice {
 
 struct Keyword {
   const char *name;
-  std::vector<Choice> choices;    // none: the whole keyword comes later
+  std::vector<Choice> choices;                             // none: the whole keyword comes later
+  std::function<void(Keywords &, int)> set_number = {};    // where a positive number may follow as well
 };
 
 const std::vector<Keyword> &known_keywords()
 {
   const auto nothing = [](Keywords &) {};
-  static const std::vector<Keyword> keywords{{"engine", {{"auto", nothing}, {"torch", nothing}, {"fused", {}}}},
-                                             {"precision",
-                                              {{"fp64", [](Keywords &k) { k.precision = Precision::FP64; }},
-                                               {"fp32", [](Keywords &k) { k.precision = Precision::FP32; }},
-                                               {"tf32", [](Keywords &k) { k.precision = Precision::TF32; }},
-                                               {"bf16", [](Keywords &k) { k.precision = Precision::BF16; }},
-                                               {"fp16", [](Keywords &k) { k.precision = Precision::FP16; }}}},
-                                             {"jit",
-                                              {{"off", [](Keywords &k) { k.jit = Jit::OFF; }},
-                                               {"script", [](Keywords &k) { k.jit = Jit::SCRIPT; }},
-                                               {"freeze", [](Keywords &k) { k.jit = Jit::FREEZE; }},
-                                               {"aot", {}}}},
-                                             {"ghosts", {}},
-                                             {"graph", {}},
-                                             {"chunk", {}},
-                                             {"check", {}}};
+  const auto precision = [](Precision p) { return Choice{name_of(p), [p](Keywords &k) { k.precision = p; }}; };
+  const auto jit = [](Jit j) { return Choice{name_of(j), [j](Keywords &k) { k.jit = j; }}; };
+  const auto ghosts = [](const char *word, Ghosts g) { return Choice{word, [g](Keywords &k) { k.ghosts = g; }}; };
+  const auto check = [](const char *word, Check::When w) {
+    return Choice{word, [w](Keywords &k) { k.check = {w, 0}; }};
+  };
+  static const std::vector<Keyword> keywords{
+      {"engine", {{"auto", nothing}, {"torch", nothing}, {"fused", {}}}},
+      {"precision",
+       {precision(Precision::FP64), precision(Precision::FP32), precision(Precision::TF32), precision(Precision::BF16),
+        precision(Precision::FP16)}},
+      {"jit", {jit(Jit::OFF), jit(Jit::SCRIPT), jit(Jit::FREEZE), jit(Jit::AOT)}},
+      {"ghosts", {ghosts("auto", Ghosts::AUTO), ghosts("exchange", Ghosts::EXCHANGE), ghosts("halo", Ghosts::HALO)}},
+      {"graph", {}},
+      {"chunk", {{"auto", [](Keywords &k) { k.chunk = 0; }}}, [](Keywords &k, int atoms) { k.chunk = atoms; }},
+      {"check",
+       {check("auto", Check::When::AUTO), check("off", Check::When::OFF), check("setup", Check::When::SETUP)},
+       [](Keywords &k, int steps) {
+         k.check = {Check::When::EVERY, steps};
+       }}};
   return keywords;
 }
 
 // The names for a message: "off, script or freeze".
-template <typename T, typename Name, typename Keep> std::string list_names(const T &items, Name name, Keep keep)
+std::string list_names(const std::vector<std::string> &names)
 {
-  std::vector<std::string> names;
-  for (const auto &item : items)
-    if (keep(item)) names.push_back(name(item));
   std::string text;
   for (size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
   return text;
@@ -55,14 +58,39 @@ template <typename T, typename Name, typename Keep> std::string list_names(const
 
 std::string usable_keywords()
 {
-  return list_names(
-      known_keywords(), [](const Keyword &k) { return k.name; }, [](const Keyword &k) { return !k.choices.empty(); });
+  std::vector<std::string> names;
+  for (const Keyword &keyword : known_keywords())
+    if (!keyword.choices.empty()) names.emplace_back(keyword.name);
+  return list_names(names);
 }
 
 std::string usable_choices(const Keyword &keyword)
 {
-  return list_names(
-      keyword.choices, [](const Choice &c) { return c.word; }, [](const Choice &c) { return bool(c.set); });
+  std::vector<std::string> names;
+  for (const Choice &choice : keyword.choices)
+    if (choice.set) names.emplace_back(choice.word);
+  if (keyword.set_number) names.emplace_back("a positive number");
+  return list_names(names);
+}
+
+// 0 for any other word.
+int positive_number(const std::string &word)
+{
+  int value = 0;
+  const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), value);
+  return failure == std::errc() && end == word.data() + word.size() ? std::max(value, 0) : 0;
+}
+
+void check_combination(const Keywords &keywords)
+{
+  const std::string refused = "pair_style mlff: expected 'jit off', 'script' or 'freeze' with ";
+  if (keywords.jit != Jit::AOT) return;
+  if (keywords.ghosts == Ghosts::EXCHANGE)
+    throw Error(refused +
+                "'ghosts exchange', found 'jit aot': a compiled student runs as a whole. Use 'ghosts auto' or 'halo'.");
+  if (keywords.chunk > 0)
+    throw Error(refused + "'chunk " + std::to_string(keywords.chunk) +
+                "', found 'jit aot': a compiled student runs as a whole. Use 'chunk auto'.");
 }
 
 }    // namespace
@@ -87,6 +115,10 @@ Keywords parse_keywords(const std::vector<std::string> &words)
     const std::string &word = words[i + 1];
     const auto choice =
         std::find_if(keyword->choices.begin(), keyword->choices.end(), [&](const Choice &c) { return word == c.word; });
+    if (const int number = positive_number(word); number > 0 && keyword->set_number) {
+      keyword->set_number(result, number);
+      continue;
+    }
     if (choice == keyword->choices.end())
       throw Error("pair_style mlff: expected " + usable_choices(*keyword) + " after keyword '" + words[i] +
                   "', found '" + word + "'.");
@@ -95,6 +127,7 @@ Keywords parse_keywords(const std::vector<std::string> &words)
                   "' is planned for a later version of this plugin. Use " + usable_choices(*keyword) + " instead.");
     choice->set(result);
   }
+  check_combination(result);
   return result;
 }
 

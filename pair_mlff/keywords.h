@@ -8,12 +8,27 @@
 
 namespace mlff {
 
+// How several ranks treat ghosts: rows of features are exchanged before each interaction but the first, or the halo of
+// ghosts is so wide that their features can be computed here. AUTO: as the engine can.
+enum class Ghosts : std::uint8_t { AUTO, EXCHANGE, HALO };
+
+// When a run's configuration is evaluated in fp64 as well. AUTO: at setup, unless the system is large.
+struct Check {
+  enum class When : std::uint8_t { AUTO, OFF, SETUP, EVERY };
+  When when = When::AUTO;
+  int every = 0;    // steps, and at setup
+};
+
 struct Keywords {
   Precision precision = Precision::FP32;
   Jit jit = Jit::FREEZE;
+  Ghosts ghosts = Ghosts::AUTO;
+  int chunk = 0;    // atoms, 0: auto
+  Check check;
 };
 
-// Throws Error that names the word, what is allowed there, and whether it is planned for a later version.
+// Throws Error that names the word, what is allowed there, whether it is planned for a later version, and which keywords
+// exclude one another.
 Keywords parse_keywords(const std::vector<std::string> &words);
 
 }    // namespace mlff

@@ -14,10 +14,13 @@
 #include "mlff_error.h"
 #include "model_file.h"
 #include "model_reader.h"
+#include "ranks.h"
 #include "report.h"
 #include "row_exchange.h"
 #include "scatter.h"
+#include "self_check.h"
 #include "units.h"
+#include "wide_halo.h"
 
 #include "atom.h"
 #include "citeme.h"
@@ -36,6 +39,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 using namespace LAMMPS_NS;
 
@@ -68,7 +72,7 @@ template <typename Work> auto timed(double &sum, const Work &work)
 
 PairMLFF::PairMLFF(LAMMPS *lmp) :
     Pair(lmp), exchange_(std::make_unique<RowExchange>(lmp, this)), keywords_(std::make_unique<mlff::Keywords>()),
-    times_(std::make_unique<mlff::StepTimes>())
+    wide_halo_(std::make_unique<WideHalo>(lmp)), times_(std::make_unique<mlff::StepTimes>())
 {
   single_enable = 0;
   restartinfo = 0;
@@ -96,6 +100,7 @@ PairMLFF::~PairMLFF()
 void PairMLFF::settings(int narg, char **arg)
 {
   // the command may be repeated: whatever an earlier one left is dropped
+  wide_halo_->restore();
   model_.reset();
   engine_.reset();
   edge_builder_.reset();
@@ -122,13 +127,13 @@ void PairMLFF::coeff(int narg, char **arg)
     model_ = read_model(lmp, arg[2]);
     map_elements();
     units_ = std::make_unique<mlff::Units>(mlff::units_of_style(update->unit_style));
-    engine_ = make_engine(*model_, {keywords_->precision, keywords_->jit, comm->nthreads, device()});
+    make_engines();
   } catch (const mlff::Error &e) {
     error->all(FLERR, e.what());
   }
   make_edge_builder();
   rows_step_ = -1;
-  reported_ = warm_ = false;
+  reported_ = warm_ = checked_ = false;
   if (lmp->citeme)
     for (const auto &reference : model_->references) lmp->citeme->add(mlff::model_citation(*model_, reference));
 }
@@ -145,8 +150,28 @@ void PairMLFF::allocate()
   allocated = 1;
 }
 
+// A library may refuse on one rank alone, so all ask one another.
+void PairMLFF::make_engines()
+{
+  std::string failure;
+  try {
+    mlff::EngineSettings settings{keywords_->precision, keywords_->jit, comm->nthreads, device(), keywords_->chunk};
+    engine_ = make_engine(*model_, settings);
+    settings.precision = mlff::Precision::FP64;
+    settings.jit = mlff::Jit::OFF;
+    exact_engine_.reset();
+    if (keywords_->check.when != mlff::Check::When::OFF) exact_engine_ = mlff::make_engine_torch(*model_, settings);
+    check_ = std::make_unique<mlff::SelfCheck>(keywords_->check, keywords_->precision);
+  } catch (const mlff::Error &e) {
+    failure = e.what();
+  }
+  mlff::throw_together(failure, world);
+}
+
 std::unique_ptr<mlff::Engine> PairMLFF::make_engine(const mlff::ModelFile &model, const mlff::EngineSettings &settings)
 {
+  if (settings.jit == mlff::Jit::AOT)
+    return mlff::make_engine_aot(model, mlff::aot_package_path(model.path, settings), settings);
   return mlff::make_engine_torch(model, settings);
 }
 
@@ -178,10 +203,16 @@ void PairMLFF::init_style()
   check_special_bonds();
   check_neighbor_settings();
 
-  neighbor->add_request(this, NeighConst::REQ_FULL);
+  if (has_wide_halo())
+    wide_halo_->widen(halo_width());
+  else
+    wide_halo_->restore();
+  neighbor->add_request(this, NeighConst::REQ_FULL | (halo() > 0 ? NeighConst::REQ_GHOST : 0));
 
   // LAMMPS sizes its buffers by these and never checks them. hybrid styles copied ours before the file was read.
-  const int row = one_rank() ? 1 : RowExchange::doubles_for(engine_->max_bytes_per_row());
+  std::size_t row_bytes = engine_->max_bytes_per_row();
+  if (exact_engine_) row_bytes = std::max(row_bytes, exact_engine_->max_bytes_per_row());
+  const int row = one_rank() || has_wide_halo() ? 1 : RowExchange::doubles_for(row_bytes);
   comm_forward = row;
   comm_reverse = comm_reverse_off = std::max(row, mlff::FORCE_AND_VIRIAL_WIDTH);
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
@@ -210,6 +241,23 @@ void PairMLFF::check_neighbor_settings() const
                "atoms outside the group without features. Remove it.");
 }
 
+bool PairMLFF::has_wide_halo() const
+{
+  return !one_rank() && (keywords_->ghosts == mlff::Ghosts::HALO || !engine_->exchanges_rows());
+}
+
+int PairMLFF::halo() const
+{
+  return has_wide_halo() ? model_->num_interactions - 1 : 0;
+}
+
+// An energy depends on atoms up to T edges away. Of a chain that is T cutoffs long now, both ends may have moved by half
+// a skin since the ghosts were chosen.
+double PairMLFF::halo_width() const
+{
+  return model_->num_interactions * model_->cutoff * units_->length + neighbor->skin;
+}
+
 double PairMLFF::init_one(int i, int j)
 {
   if (setflag[i][j] == 0)
@@ -236,10 +284,10 @@ void PairMLFF::compute(int eflag, int vflag)
   start_tally(eflag, vflag);
   try {
     refresh_rows();
-    const long forward = exchange_->num_forward(), reverse = exchange_->num_reverse();
     const mlff::EdgeList edges = timed(times_->edges, [&] { return build_edges(); });
     warm_up(edges);
-    report();
+    report(edges);
+    const long forward = exchange_->num_forward(), reverse = exchange_->num_reverse();
     // the same on every rank, since what follows is collective; a rank without edges has no gradient to look at
     const mlff::Request request{!energy_only(*this)};
     const mlff::Result result = evaluate(edges, request);
@@ -247,6 +295,7 @@ void PairMLFF::compute(int eflag, int vflag)
     if (request.forces) timed(times_->scatter, [&] { scatter_forces(edges, result); });
     times_->forward += exchange_->num_forward() - forward;
     times_->reverse += exchange_->num_reverse() - reverse;
+    if (request.forces) check(edges, result);
   } catch (const mlff::Error &e) {
     error->one(FLERR, e.what());
   }
@@ -275,7 +324,7 @@ void PairMLFF::refresh_rows()
 
 void PairMLFF::rebuild_rows()
 {
-  edge_builder_->rebuild(*list, one_rank() ? owners_of_ghosts() : std::vector<int>());
+  edge_builder_->rebuild(*list, one_rank() ? owners_of_ghosts() : std::vector<int>(), halo());
 }
 
 // Each atom sends its index to its ghosts, over any number of images, so no 'atom_modify map' is needed.
@@ -299,21 +348,59 @@ void PairMLFF::warm_up(const mlff::EdgeList &edges)
 {
   if (warm_) return;
   const Stopwatch watch(warm_up_seconds_);
+  engine_->limit_memory(engine_->free_bytes() / ranks_that_share_memory());
   engine_->warm_up(edges);
   warm_ = true;
 }
 
 // After the warm-up, which tells how much memory an evaluation takes.
-void PairMLFF::report()
+void PairMLFF::report(const mlff::EdgeList &edges)
 {
   if (reported_) return;
-  const double mine = engine_->peak_bytes() + bytes_of_edges();
-  const double room = engine_->free_bytes() / ranks_that_share_memory();
-  const mlff::MemoryNeed need = mlff::memory_need(mine, room, atom->nlocal, world);
-  const char *ghosts = one_rank() ? "images mapped to their owners, no exchange"
-                                  : "exchange of rows before each interaction but the first";
-  if (comm->me == 0) utils::logmesg(lmp, mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need));
+  const double bytes_in_slices = engine_->bytes_per_center_in_slices() * edges.num_centers;
+  const mlff::MemoryNeed need = mlff::memory_need(
+      {engine_->peak_bytes() + bytes_of_edges(), bytes_in_slices > 0.0 ? bytes_in_slices + bytes_of_edges() : 0.0,
+       engine_->free_bytes() / ranks_that_share_memory(), static_cast<double>(atom->nlocal)},
+      world);
+  const std::string ghosts = one_rank() ? "images mapped to their owners, no exchange"
+      : has_wide_halo()                 ? "wide halo of " + std::to_string(halo_width()) + ", no exchange of rows"
+                                        : "exchange of rows before each interaction but the first";
+  if (comm->me == 0)
+    utils::logmesg(lmp, mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need, edges.num_centers));
   reported_ = true;
+}
+
+// After forces and virials were added up: it uses the same scratch.
+void PairMLFF::check(const mlff::EdgeList &edges, const mlff::Result &result)
+{
+  if (!exact_engine_) return;
+  const bool at_setup = !std::exchange(checked_, true);
+  const double atoms = at_setup ? most_atoms() : 0.0;
+  if (check_->is_due(at_setup, update->ntimestep, atoms)) {
+    const mlff::Evaluated found = evaluated(edges, result);
+    exact_engine_->limit_memory(exact_engine_->free_bytes() / ranks_that_share_memory());
+    check_->compare(found, evaluated(edges, exact_engine_->compute(edges, {}, ghosts())), world);
+  }
+  if (!at_setup) return;
+  if (comm->me == 0) utils::logmesg(lmp, mlff::check_report(*check_));
+  if (keywords_->check.when != mlff::Check::When::EVERY) exact_engine_.reset();
+}
+
+mlff::Evaluated PairMLFF::evaluated(const mlff::EdgeList &edges, const mlff::Result &result)
+{
+  mlff::Evaluated values;
+  const std::vector<double> energies = on_host(result.atom_energy, edges.num_owned_centers);
+  values.energy = std::accumulate(energies.begin(), energies.end(), 0.0);
+  share_forces(edges, result.gradient, mlff::FORCE_WIDTH, values.virial);
+  values.force = on_host(shares(), 3UL * edges.num_owned_centers);
+  return values;
+}
+
+double PairMLFF::most_atoms() const
+{
+  double mine = atom->nlocal, most = 0.0;
+  MPI_Allreduce(&mine, &most, 1, MPI_DOUBLE, MPI_MAX, world);
+  return most;
 }
 
 double PairMLFF::bytes_of_edges() const
@@ -326,14 +413,19 @@ int PairMLFF::ranks_that_share_memory() const
   return mlff::ranks_on_this_node(world);
 }
 
+mlff::GhostExchange &PairMLFF::ghosts()
+{
+  static mlff::NoExchange no_exchange;
+  return one_rank() || has_wide_halo() ? static_cast<mlff::GhostExchange &>(no_exchange) : *exchange_;
+}
+
 mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request &request)
 {
-  mlff::NoExchange no_exchange;
-  mlff::GhostExchange &ghosts = one_rank() ? static_cast<mlff::GhostExchange &>(no_exchange) : *exchange_;
   engine_->reset_times();
-  const mlff::Result result = engine_->compute(edges, request, ghosts);
+  const mlff::Result result = engine_->compute(edges, request, ghosts());
   times_->network += engine_->times().network;
   times_->exchange += engine_->times().exchange;
+  if (const std::string notice = engine_->take_notice(); !notice.empty()) error->warning(FLERR, notice);
   return result;
 }
 
@@ -346,17 +438,25 @@ void PairMLFF::tally_energy(const mlff::EdgeList &edges, const mlff::Result &res
   }
 }
 
-// Shares of force and virial that fall on ghosts go home through an exchange of our own, with newton on and off alike.
 void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
 {
-  const bool atom_virial = vflag_atom || cvflag_atom;
-  const int width = atom_virial ? mlff::FORCE_AND_VIRIAL_WIDTH : mlff::FORCE_WIDTH;
+  const int width = vflag_atom || cvflag_atom ? mlff::FORCE_AND_VIRIAL_WIDTH : mlff::FORCE_WIDTH;
   double total_virial[6] = {};
-  shares_.assign(static_cast<std::size_t>(edges.num_nodes) * width, 0.0);
-  mlff::scatter_edges(edges, result.gradient, {shares_.data(), width, vflag_global ? total_virial : nullptr});
-  if (!one_rank()) exchange_->reverse({shares_.data(), mlff::Rows::Type::FLOAT64, width});
-
+  share_forces(edges, result.gradient, width, vflag_global ? total_virial : nullptr);
   for (int k = 0; k < 6; ++k) virial[k] += total_virial[k] * units_->energy;
+  add_shares(edges, width);
+}
+
+// Ghosts' shares go home through an exchange of our own, with newton on and off alike.
+void PairMLFF::share_forces(const mlff::EdgeList &edges, const double *gradient, int width, double *total_virial)
+{
+  shares_.assign(static_cast<std::size_t>(edges.num_nodes) * width, 0.0);
+  mlff::scatter_edges(edges, gradient, {shares_.data(), width, total_virial});
+  if (!one_rank()) exchange_->reverse({shares_.data(), mlff::Rows::Type::FLOAT64, width});
+}
+
+void PairMLFF::add_shares(const mlff::EdgeList &edges, int width)
+{
   for (int c = 0; c < edges.num_owned_centers; ++c) {
     const int i = edge_builder_->atom_of_center()[c];
     const double *share = &shares_[static_cast<std::size_t>(c) * width];
@@ -366,6 +466,16 @@ void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &r
     if (cvflag_atom)
       for (int k = 0; k < 9; ++k) cvatom[i][k] += share[3 + k] * units_->energy;
   }
+}
+
+std::vector<double> PairMLFF::on_host(const double *values, std::size_t size) const
+{
+  return std::vector<double>(values, values + size);
+}
+
+const double *PairMLFF::shares() const
+{
+  return shares_.data();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -383,7 +493,8 @@ void PairMLFF::finish()
   utils::logmesg(lmp,
                  mlff::closing_report({sum[0] / n, sum[1] / n, sum[2] / n, sum[3] / n, sum[4] / n, times_->calls,
                                        times_->forward, times_->reverse},
-                                      {largest[0], largest[1], largest[2], largest[3], largest[4]}));
+                                      {largest[0], largest[1], largest[2], largest[3], largest[4]}) +
+                     check_->take_summary());
 }
 
 double PairMLFF::memory_usage()

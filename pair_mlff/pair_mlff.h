@@ -14,10 +14,13 @@
 
 namespace mlff {
 class Engine;
+class GhostExchange;
 class ModelFile;
+class SelfCheck;
 struct Device;
 struct EdgeList;
 struct EngineSettings;
+struct Evaluated;
 struct Keywords;
 struct Request;
 struct Result;
@@ -29,6 +32,7 @@ namespace LAMMPS_NS {
 
 class EdgeBuilder;
 class RowExchange;
+class WideHalo;
 
 class PairMLFF : public Pair {
  public:
@@ -60,12 +64,23 @@ class PairMLFF : public Pair {
   virtual void rebuild_rows();
   virtual mlff::EdgeList build_edges();
   virtual void tally_energy(const mlff::EdgeList &edges, const mlff::Result &result);
-  virtual void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);
+  // Shares of force and, with a width of 12, of virial of all nodes; afterwards those of ghosts have gone home to their
+  // owners. Adds to total_virial [6], if given.
+  virtual void share_forces(const mlff::EdgeList &edges, const double *gradient, int width, double *total_virial);
+  // Adds the shares of owned centers to LAMMPS's arrays.
+  virtual void add_shares(const mlff::EdgeList &edges, int width);
+  // Of values where the engine computes.
+  virtual std::vector<double> on_host(const double *values, std::size_t size) const;
+  virtual const double *shares() const;
   virtual void finish_tally() {}
   virtual double bytes_of_edges() const;
   virtual int ranks_that_share_memory() const;
+  // Which way rows take between ranks, for the log; empty: there is but one.
+  virtual std::string exchange_path() const { return ""; }
 
   bool one_rank() const;
+  // Ghosts that at most so many neighbors in a chain separate from an owned atom are centers; 0 without a wide halo.
+  int halo() const;
 
   std::unique_ptr<mlff::ModelFile> model_;
   std::unique_ptr<RowExchange> exchange_;
@@ -74,22 +89,33 @@ class PairMLFF : public Pair {
 
  private:
   void allocate();
+  void make_engines();
   void map_elements();
   void check_special_bonds() const;
   void check_neighbor_settings() const;
+  bool has_wide_halo() const;
+  double halo_width() const;
 
   void refresh_rows();
   std::vector<int> owners_of_ghosts();
   void warm_up(const mlff::EdgeList &edges);
-  void report();
+  void report(const mlff::EdgeList &edges);
+  void check(const mlff::EdgeList &edges, const mlff::Result &result);
+  mlff::Evaluated evaluated(const mlff::EdgeList &edges, const mlff::Result &result);
+  mlff::GhostExchange &ghosts();
+  void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);
+  double most_atoms() const;
   mlff::Result evaluate(const mlff::EdgeList &edges, const mlff::Request &request);
 
   std::unique_ptr<mlff::Keywords> keywords_;
   std::unique_ptr<mlff::Engine> engine_;
+  std::unique_ptr<mlff::SelfCheck> check_;
+  std::unique_ptr<mlff::Engine> exact_engine_;    // of the check; null when it is over
   std::unique_ptr<EdgeBuilder> edge_builder_;
+  std::unique_ptr<WideHalo> wide_halo_;
   std::unique_ptr<mlff::StepTimes> times_;
   std::vector<double> shares_;    // [num_nodes][3 or 12] of forces and virials, see scatter.h
-  bool reported_ = false, warm_ = false;
+  bool reported_ = false, warm_ = false, checked_ = false;
   double warm_up_seconds_ = 0.0;    // of the next run's closing report
 
   // when the rows of the edge builder were made

@@ -24,10 +24,31 @@ std::string line(const char *label, const std::string &text)
   return text.empty() ? "" : print("  %-12s ", label) + text + "\n";
 }
 
+std::string atoms_text(double atoms)
+{
+  return atoms > 0.0 ? print(", some %.2g atoms fit into what is free", atoms) : "";
+}
+
+std::string at_once_text(const MemoryNeed &memory)
+{
+  if (memory.bytes_per_atom == 0.0) return "";
+  std::string text =
+      print("%.3g kB an atom besides LAMMPS's own", 1e-3 * memory.bytes_per_atom) + atoms_text(memory.atoms_that_fit);
+  if (memory.atoms_that_fit_in_slices > memory.atoms_that_fit)
+    text += print(", in slices %.2g", memory.atoms_that_fit_in_slices);
+  return text;
+}
+
+std::string in_slices_text(const MemoryNeed &memory)
+{
+  return print("%.3g kB an atom besides LAMMPS's own and what a slice takes", 1e-3 * memory.bytes_per_atom_in_slices) +
+      atoms_text(memory.atoms_that_fit_in_slices);
+}
+
 }    // namespace
 
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
-                           const std::string &ghosts, const MemoryNeed &memory)
+                           const std::string &ghosts, const MemoryNeed &memory, int num_centers)
 {
   std::string types, errors;
   for (size_t type = 1; type < element_of_type.size(); ++type)
@@ -47,12 +68,16 @@ std::string opening_report(const ModelFile &model, const Engine &engine, const s
   text += line("types", types);
   text += line("engine", engine.description());
   text += line("ghosts", ghosts);
-  if (memory.bytes_per_atom > 0.0) {
-    std::string fits;
-    if (memory.atoms_that_fit > 0.0) fits = print(", some %.2g atoms fit into what is free", memory.atoms_that_fit);
-    text += line("memory", print("%.3g kB an atom besides LAMMPS's own", 1e-3 * memory.bytes_per_atom) + fits);
-  }
+  const int chunk = engine.most_centers_at_once();
+  const bool in_slices = chunk > 0 && chunk < num_centers;
+  text += line("memory", in_slices ? in_slices_text(memory) : at_once_text(memory));
+  if (in_slices) text += line("chunk", print("slices of at most %d atoms", chunk));
   return text;
+}
+
+std::string check_report(const SelfCheck &check)
+{
+  return line("check", check.last_text());
 }
 
 std::string closing_report(const StepTimes &mean, const StepTimes &largest)

@@ -3,6 +3,7 @@
 
 #include "engine.h"
 #include "memory_need.h"
+#include "self_check.h"
 
 #include <string>
 #include <vector>
@@ -11,9 +12,13 @@ namespace mlff {
 
 class ModelFile;
 
-// element_of_type[ntypes + 1]: index of the file's element, -1 for NULL.
+// element_of_type[ntypes + 1]: index of the file's element, -1 for NULL. num_centers: of the graph that
+// this rank evaluates.
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
-                           const std::string &ghosts, const MemoryNeed &memory);
+                           const std::string &ghosts, const MemoryNeed &memory, int num_centers);
+
+// The line of the check at setup.
+std::string check_report(const SelfCheck &check);
 
 // Seconds on one rank.
 struct StepTimes {

@@ -5,6 +5,8 @@
 //   std::unique_ptr<mlff::Engine> make(const mlff::ModelFile &model, const mlff::EngineSettings &settings) { ... }
 //   INSTANTIATE_TEST_SUITE_P(Mine, EngineTest, testing::Combine(STUDENTS, testing::Values(...)), case_name);
 //
+// An engine that exchanges rows between ranks instantiates ExchangeTest, too.
+//
 // Each test runs for both reference students (T = 2 and T = 3). The stored energies and gradients come from the Python
 // student in double precision (unittest/reference/make_reference.py).
 #pragma once
@@ -118,6 +120,50 @@ inline Graph permuted(const Graph &graph, const std::vector<int> &order, std::mt
     edge_of.insert(edge_of.end(), row.begin(), row.end());
   }
   return result;
+}
+
+// How many edges lead from each node to the nearest of `from`; num_nodes: none do.
+inline std::vector<int> edges_away(const Graph &graph, const std::vector<bool> &from)
+{
+  std::vector<int> distance(graph.num_nodes(), graph.num_nodes());
+  for (int n = 0; n < graph.num_nodes(); ++n)
+    if (from[n]) distance[n] = 0;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (int n = 0; n < graph.num_nodes(); ++n)
+      for (int e = graph.first_edge[n]; e < graph.first_edge[n + 1]; ++e)
+        if (distance[graph.neighbor[e]] + 1 < distance[n]) {
+          distance[n] = distance[graph.neighbor[e]] + 1;
+          changed = true;
+        }
+  }
+  return distance;
+}
+
+// The part of a graph that a rank with the atoms `owned` has: ghosts up to `halo` edges away are centers, and those that
+// they see are nodes. `node_of[n]` is the node of the whole graph.
+inline Graph with_halo(const Graph &whole, const std::vector<bool> &owned, int halo, std::vector<int> &node_of)
+{
+  const std::vector<int> distance = edges_away(whole, owned);
+  std::vector<int> here(whole.num_nodes(), -1);
+  Graph part;
+  node_of.clear();
+  for (int away = 0; away <= halo + 1; ++away) {
+    for (int n = 0; n < whole.num_nodes(); ++n)
+      if (distance[n] == away) {
+        here[n] = part.num_nodes();
+        node_of.push_back(n);
+        part.element.push_back(whole.element[n]);
+      }
+    if (away == 0) part.num_owned_centers = part.num_nodes();
+  }
+  for (const int n : node_of) {
+    if (distance[n] > halo) break;
+    for (int e = whole.first_edge[n]; e < whole.first_edge[n + 1]; ++e)
+      part.add_edge(here[whole.neighbor[e]], whole.rij[e]);
+    part.end_row();
+  }
+  return part;
 }
 
 // ---------------------------------------------------------------- exchanges
@@ -329,6 +375,7 @@ inline std::string case_name(const testing::TestParamInfo<EngineCase> &info)
 {
   const auto &[student, settings] = info.param;
   std::string name = student + "_" + name_of(settings.precision) + "_" + name_of(settings.jit);
+  if (settings.chunk > 0) name += "_chunk_" + std::to_string(settings.chunk);
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }
@@ -441,6 +488,9 @@ class EngineTest : public testing::TestWithParam<EngineCase> {
   std::vector<double> isolated_energy_;    // [elements]
   std::vector<Graph> graphs_;
 };
+
+class ExchangeTest : public EngineTest {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ExchangeTest);
 
 // Three rounds, because a just-in-time compiler specialises after the first calls, and the shapes change meanwhile.
 TEST_P(EngineTest, EqualsTheStoredReference)
@@ -577,8 +627,9 @@ TEST_P(EngineTest, NoEdgesNoCentersNoNodes)
   LocalExchange exchange(0, {}, bytes);    // their owners are elsewhere
   EXPECT_EQ(evaluate(*engine_, ghosts_only.view(), exchange).energy, 0.0);
   // a rank without atoms takes part in every exchange, or the others wait for ever
-  EXPECT_EQ(exchange.num_forward, model_.num_interactions - 1);
-  EXPECT_EQ(exchange.num_reverse, model_.num_interactions - 1);
+  const int num_exchanges = engine_->exchanges_rows() ? model_.num_interactions - 1 : 0;
+  EXPECT_EQ(exchange.num_forward, num_exchanges);
+  EXPECT_EQ(exchange.num_reverse, num_exchanges);
   // and afterwards all is as before
   const Graph &liquid = graph("liquid");
   expect_equal(evaluate(liquid), stored(liquid), liquid, "liquid");
@@ -597,7 +648,7 @@ TEST_P(EngineTest, EnergyAloneGivesTheSameEnergyAndNoGradient)
 
 // Every second edge or so ends on a ghost instead of its owner. Ghosts without edges, and two ghosts of one owner, are
 // among them.
-TEST_P(EngineTest, GhostsStandForTheirOwners)
+TEST_P(ExchangeTest, GhostsStandForTheirOwners)
 {
   std::mt19937 random(2);
   for (const Graph &graph : graphs_) {
@@ -630,7 +681,7 @@ TEST_P(EngineTest, GhostsStandForTheirOwners)
 }
 
 // Ranks 0 and 2 share the atoms, rank 1 has none; each has an engine and a thread of its own.
-TEST_P(EngineTest, RanksTogetherGiveTheWhole)
+TEST_P(ExchangeTest, RanksTogetherGiveTheWhole)
 {
   const Graph &whole = graph("liquid");
   constexpr int num_ranks = 3;
@@ -727,6 +778,52 @@ TEST_P(EngineTest, OnlyOwnedCentersCount)
   expect_equal(sum, expected, whole, "two halves");
 }
 
+// Two ranks share a long chain of atoms. An energy depends on atoms T edges away, so ghosts up to T - 1 edges away as
+// centers give the whole without an exchange; with fewer something is missing.
+TEST_P(EngineTest, WideHalosGiveTheWholeWithoutAnExchange)
+{
+  std::mt19937 random(4);
+  std::uniform_real_distribution<double> jitter(-0.04, 0.04);
+  constexpr int N = 30;
+  std::vector<int> element;
+  std::vector<Vector> x;
+  for (int n = 0; n < N; ++n) {    // each sees two on either side
+    element.push_back(n % 3 == 0 ? 1 : 0);
+    Vector r{0.4 * n, 0.1 * (n % 2), 0.0};
+    for (double &coordinate : r) coordinate = model_.cutoff * (coordinate + jitter(random));
+    x.push_back(r);
+  }
+  const Graph whole = graph_of(element, x, model_.cutoff);
+  const Output expected = evaluate(whole);
+  const std::vector<Vector> expected_forces = forces_of(whole, expected.gradient);
+
+  NoExchange none;
+  const bool is_coarse = tolerance() > 1e-2;    // 16 bits: what is missing lies within their error
+  for (int narrower = 0; narrower < (is_coarse ? 1 : 2); ++narrower) {
+    double energy = 0.0;
+    std::vector<Vector> forces(N, Vector{});
+    for (const bool left : {true, false}) {
+      std::vector<bool> owned(N);
+      for (int n = 0; n < N; ++n) owned[n] = (n < N / 3) == left;
+      std::vector<int> node_of;
+      const Graph part = with_halo(whole, owned, model_.num_interactions - 1 - narrower, node_of);
+      ASSERT_LT(part.num_nodes(), N);
+      const Output output = evaluate(*engine_, part.view(), none);
+      energy += output.energy;
+      const std::vector<Vector> shares = forces_of(part, output.gradient);
+      for (int n = 0; n < part.num_nodes(); ++n)
+        for (int d = 0; d < 3; ++d) forces[node_of[n]][d] += shares[n][d];
+    }
+    const double error = difference(forces, expected_forces);
+    if (narrower) {
+      EXPECT_GT(error, tolerance());
+    } else {
+      EXPECT_NEAR(energy, expected.energy, energy_tolerance(whole) * N);
+      EXPECT_LE(error, settings_.precision == Precision::FP64 ? 1e-12 : tolerance());
+    }
+  }
+}
+
 TEST_P(EngineTest, WarmUpChangesNoResult)
 {
   const Graph &liquid = graph("liquid"), &triple = graph("triple");
@@ -766,4 +863,5 @@ TEST_P(EngineTest, CountsItsTime)
 
 using mlff::case_name;
 using mlff::EngineTest;
+using mlff::ExchangeTest;
 using mlff::STUDENTS;

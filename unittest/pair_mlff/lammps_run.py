@@ -42,6 +42,16 @@ class Lammps:
         """Of a rank, as '-k on t N' among the flags says."""
         return int(self.flags[self.flags.index("t") + 1]) if "t" in self.flags else 1
 
+    @property
+    def device(self) -> str:
+        """As a compiled student's file name has it: 'cuda' for '-k on g N' among the flags."""
+        return "cuda" if "g" in self.flags else "cpu"
+
+    @property
+    def device_in_log(self) -> str:
+        """A pattern."""
+        return "NVIDIA" if self.device == "cuda" else f"CPU, {self.num_threads} thread"
+
     def run(self, folder: Path, script: str, ranks: int = 1, fails: bool = False) -> Run:
         """Runs `script` in `folder` on `ranks` ranks; a dump named `dump.txt` is read when there is one."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def lammps_edges(lammps: Lammps, folder: Path, cell: np.ndarray, boundary: str, 
     units metal
     boundary {" ".join(boundary)}
     read_data data.test
-    pair_style mlff/edges
+    pair_style mlff/edges check off
     pair_coeff * * {STUDENT} C
     neighbor 0.9 bin
     dump 1 all custom 1 dump.txt id x y z

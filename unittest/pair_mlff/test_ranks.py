@@ -29,7 +29,7 @@ comm_style      {style}
 {processors}
 read_data       data.test
 {balance}
-pair_style      mlff precision fp64 jit {jit}
+pair_style      mlff precision fp64 jit {jit} ghosts {ghosts}
 pair_coeff      * * {student} H C O
 neighbor        {skin} bin
 neigh_modify    every 1 delay 0 check yes
@@ -45,7 +45,15 @@ run             50
 """
 
 
-def run(lammps: Lammps, folder: Path, ranks: int, newton: str = "on", style: str = "brick", jit: str = "freeze") -> Run:
+def run(
+    lammps: Lammps,
+    folder: Path,
+    ranks: int,
+    newton: str = "on",
+    style: str = "brick",
+    jit: str = "freeze",
+    ghosts: str = "auto",
+) -> Run:
     rng = np.random.default_rng(11)
     box = np.array([24.0, 8.8, 9.1])
     positions = scattered_points(rng, 110, np.zeros(3), np.array([17.0, 8.1, 8.4]), 1.55)
@@ -58,6 +66,7 @@ def run(lammps: Lammps, folder: Path, ranks: int, newton: str = "on", style: str
         processors="" if style == "tiled" else f"processors {ranks} 1 1",
         balance="balance 1.0 rcb" if style == "tiled" else "",
         jit=jit,
+        ghosts=ghosts,
         student=STUDENT,
         skin=SKIN,
     )
@@ -70,20 +79,25 @@ def one_rank(lammps: Lammps, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 CASES = [
-    pytest.param(2, "on", "brick", id="2-ranks"),
-    pytest.param(3, "on", "brick", id="3-ranks"),
-    pytest.param(4, "on", "brick", id="4-ranks"),
-    pytest.param(8, "on", "brick", id="8-ranks-thinner-than-cutoff"),
-    pytest.param(1, "off", "brick", id="1-rank-newton-off"),
-    pytest.param(4, "off", "brick", id="4-ranks-newton-off"),
-    pytest.param(3, "on", "tiled", id="3-ranks-tiled"),
-    pytest.param(4, "off", "tiled", id="4-ranks-tiled-newton-off"),
+    pytest.param(2, "on", "brick", "auto", id="2-ranks"),
+    pytest.param(3, "on", "brick", "exchange", id="3-ranks"),
+    pytest.param(4, "on", "brick", "auto", id="4-ranks"),
+    pytest.param(8, "on", "brick", "auto", id="8-ranks-thinner-than-cutoff"),
+    pytest.param(1, "off", "brick", "auto", id="1-rank-newton-off"),
+    pytest.param(4, "off", "brick", "auto", id="4-ranks-newton-off"),
+    pytest.param(3, "on", "tiled", "auto", id="3-ranks-tiled"),
+    pytest.param(4, "off", "tiled", "auto", id="4-ranks-tiled-newton-off"),
+    pytest.param(1, "on", "brick", "halo", id="1-rank-halo"),
+    pytest.param(2, "off", "brick", "halo", id="2-ranks-halo-newton-off"),
+    pytest.param(4, "on", "brick", "halo", id="4-ranks-halo"),
 ]
 
 
-@pytest.mark.parametrize(("ranks", "newton", "style"), CASES)
-def test_equals_one_rank(lammps: Lammps, tmp_path: Path, one_rank: Run, ranks: int, newton: str, style: str) -> None:
-    many = run(lammps, tmp_path, ranks, newton, style)
+@pytest.mark.parametrize(("ranks", "newton", "style", "ghosts"), CASES)
+def test_equals_one_rank(
+    lammps: Lammps, tmp_path: Path, one_rank: Run, ranks: int, newton: str, style: str, ghosts: str
+) -> None:
+    many = run(lammps, tmp_path, ranks, newton, style, ghosts=ghosts)
     for step in (0, 50):
         assert force_difference(vectors(many.dump[step], "f"), vectors(one_rank.dump[step], "f")) < TOLERANCE
     scale = np.abs(one_rank.thermo["Press"]).max()
@@ -93,14 +107,52 @@ def test_equals_one_rank(lammps: Lammps, tmp_path: Path, one_rank: Run, ranks: i
         np.abs(many.thermo["PotEng"] - one_rank.thermo["PotEng"]).max()
         < TOLERANCE * np.abs(one_rank.thermo["PotEng"]).max()
     )
-    # it was a test of what it says: lists were rebuilt, and the halo is one cutoff wide, not three
+    # it was a test of what it says: lists were rebuilt, and the halo is one cutoff wide, or three where that was asked for
     assert many.number(r"Neighbor list builds = (\d+)") >= 3
-    assert many.number(r"ghost atom cutoff = ([\d.]+)") == pytest.approx(CUTOFF + SKIN)
+    cutoffs = NUM_INTERACTIONS if ghosts == "halo" and ranks > 1 else 1
+    assert many.number(r"ghost atom cutoff = ([\d.]+)") == pytest.approx(cutoffs * CUTOFF + SKIN)
     forward, reverse = (many.number(rf"exchanges per call: .*?([\d.]+) {way}") for way in ("forward", "reverse"))
     if ranks == 1:
         assert (forward, reverse) == (0, 0)
+    elif ghosts == "halo":
+        assert (forward, reverse) == (0, 1)  # forces go home
     else:
         assert (forward, reverse) == (NUM_INTERACTIONS - 1, NUM_INTERACTIONS - 1 + 1)  # and forces go home
+
+
+def test_wide_halo_needs_boxes_wider_than_it_with_tiles(lammps: Lammps, tmp_path: Path) -> None:
+    refused = lammps_fails(lammps, tmp_path)
+    assert re.search(r"box lengths of at least 12.3\d*, the width of the wide halo .* found 8.8", refused)
+    assert "Use 'comm_style brick', or 'ghosts exchange'." in refused
+
+
+def lammps_fails(lammps: Lammps, folder: Path) -> str:
+    with pytest.raises(AssertionError) as stopped:
+        run(lammps, folder, 2, style="tiled", ghosts="halo")
+    return " ".join(str(stopped.value).split())
+
+
+def test_halo_is_as_before_after_another_style(lammps: Lammps, tmp_path: Path) -> None:
+    """The wide halo ends with the style that asked for it."""
+    write_data(tmp_path / "data.test", 30.0 * np.eye(3), np.array([3]), np.array([[1.0, 2.0, 3.0]]), [1.0, 12.0, 16.0])
+    script = SCRIPT.format(
+        newton="on",
+        style="brick",
+        processors="",
+        balance="",
+        jit="freeze",
+        ghosts="halo",
+        student=STUDENT,
+        skin=SKIN,
+    ).replace("velocity        all create 1500 4711 loop geom", "")
+    script += f"""
+    pair_style      mlff ghosts exchange
+    pair_coeff      * * {STUDENT} H C O
+    run             0
+    """
+    log = lammps.run(tmp_path, script, 2).log
+    widths = [float(width) for width in re.findall(r"ghost atom cutoff = ([\d.]+)", log)]
+    assert widths == pytest.approx([NUM_INTERACTIONS * CUTOFF + SKIN, CUTOFF + SKIN])
 
 
 def test_some_rank_is_empty_and_atoms_migrate(lammps: Lammps, tmp_path: Path, one_rank: Run) -> None:
@@ -117,7 +169,7 @@ def test_lone_atom(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
     """One atom, no edge anywhere, ranks without atoms: the energy is a constant of the element, the force zero."""
     write_data(tmp_path / "data.test", 30.0 * np.eye(3), np.array([3]), np.array([[1.0, 2.0, 3.0]]), [1.0, 12.0, 16.0])
     script = SCRIPT.format(
-        newton="on", style="brick", processors="", balance="", jit="freeze", student=STUDENT, skin=SKIN
+        newton="on", style="brick", processors="", balance="", jit="freeze", ghosts="auto", student=STUDENT, skin=SKIN
     ).replace("velocity        all create 1500 4711 loop geom", "velocity all set 100 0 0")
     result = lammps.run(tmp_path, script, ranks)
     assert np.all(vectors(result.dump[50], "f") == 0.0)
@@ -130,7 +182,7 @@ def test_zero_edges(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
     """Atoms farther apart than the cutoff have no forces, and the energy is the sum of the lone atoms'."""
     positions = np.array([[1.0, 1, 1], [11.0, 1, 1], [21.0, 1, 1]])
     script = SCRIPT.format(
-        newton="on", style="brick", processors="", balance="", jit="freeze", student=STUDENT, skin=SKIN
+        newton="on", style="brick", processors="", balance="", jit="freeze", ghosts="auto", student=STUDENT, skin=SKIN
     )
     script = script.replace("velocity        all create 1500 4711 loop geom", "")
     energies = []

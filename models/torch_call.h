@@ -1,0 +1,73 @@
+// What surrounds a call of LibTorch, the same for all engines that make one. Includes LibTorch's headers, as no other
+// header does: for sources of engines alone.
+#pragma once
+
+#include "engine.h"
+#include "mlff_error.h"
+#include "torch_device.h"
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+
+#include <functional>
+#include <string>
+
+namespace mlff {
+
+// LibTorch's settings, which belong to the process, as a run needs them: the stream and the precision of products in
+// single precision for the time of a call, and the number of threads from now on.
+class CallScope {
+ public:
+  explicit CallScope(const EngineSettings &settings);
+  ~CallScope();
+  CallScope(const CallScope &) = delete;
+  CallScope &operator=(const CallScope &) = delete;
+
+ private:
+  StreamScope stream_;
+  std::string products_before_;
+};
+
+// The graph as tensors on the device of a run. Where types allow, they view the caller's memory.
+struct TensorGraph {
+  int num_owned_centers, num_centers, num_nodes;
+  at::Tensor element;             // [num_nodes]    int64
+  at::Tensor center, neighbor;    // [num_edges]    int64
+  at::Tensor rij;                 // [num_edges, 3] of the type asked for
+};
+TensorGraph tensors_of(const EdgeList &edges, const Device &device, at::ScalarType type);
+
+// 1 for owned centers, 0 for others, like `energy` [num_centers]: what each counts in a gradient on this rank.
+at::Tensor owned_ones(const TensorGraph &graph, const at::Tensor &energy);
+
+// The settings; throws Error where the device has no such precision.
+const EngineSettings &checked(const EngineSettings &settings);
+
+// Throws Error where a backward pass left the range of half precision.
+void check_range(const at::Tensor &gradient, const EngineSettings &settings);
+
+// call(), with what LibTorch throws as Error.
+template <class Call> auto with_errors(Call call)
+{
+  const std::string failed = "LibTorch failed in the student's program: ";
+  try {
+    return call();
+  } catch (const Error &) {
+    throw;
+  } catch (const c10::Error &error) {
+    throw Error(failed + error.what_without_backtrace());
+  } catch (const std::runtime_error &error) {    // torch::jit::JITException; packages
+    throw Error(failed + error.what());
+  }
+}
+
+// The most memory that LibTorch holds at a time during work(), in bytes, over what it held before.
+std::size_t peak_bytes_of(const Device &device, const std::function<void()> &work);
+
+// "LibTorch 2.11.0, precision fp32, jit freeze, CPU, 2 threads"
+std::string describe(const EngineSettings &settings);
+
+// Of a clock for differences.
+double seconds();
+
+}    // namespace mlff

@@ -1,0 +1,44 @@
+// Counts copies between memory spaces that Kokkos makes: a library for Kokkos's profiling hooks,
+//
+//   lmp -k on g 1 -sf kk --kokkos-tools-libs=libcopies_kokkos.so ...
+//
+// At the end it prints a line for each pair of names: "COPY <to space> <name> <- <from space> <name>: <count> of <bytes>".
+// Two runs of different length tell what a step copies (test_copies.py).
+
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace {
+
+struct SpaceHandle {
+  char name[64];
+};
+
+std::map<std::pair<std::string, std::uint64_t>, long> &copies()
+{
+  static std::map<std::pair<std::string, std::uint64_t>, long> counts;
+  return counts;
+}
+
+}    // namespace
+
+extern "C" {
+
+__attribute__((visibility("default"))) void kokkosp_begin_deep_copy(SpaceHandle to, const char *to_name, const void *,
+                                                                    SpaceHandle from, const char *from_name,
+                                                                    const void *, std::uint64_t bytes)
+{
+  if (std::string(to.name) == from.name) return;
+  ++copies()[{std::string(to.name) + " " + to_name + " <- " + from.name + " " + from_name, bytes}];
+}
+
+__attribute__((visibility("default"))) void kokkosp_finalize_library()
+{
+  for (const auto &[what, count] : copies())
+    std::printf("COPY %s: %ld of %llu\n", what.first.c_str(), count, static_cast<unsigned long long>(what.second));
+}
+
+}    // extern "C"
