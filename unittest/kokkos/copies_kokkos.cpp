@@ -1,6 +1,6 @@
 // Counts copies between memory spaces that Kokkos makes: a library for Kokkos's profiling hooks,
 //
-//   lmp -k on g 1 -sf kk --kokkos-tools-libs=libcopies_kokkos.so ...
+//   KOKKOS_TOOLS_LIBS=libcopies_kokkos.so lmp -k on g 1 -sf kk ...
 //
 // At the end it prints a line for each pair of names: "COPY <to space> <name> <- <from space> <name>: <count> of <bytes>".
 // Two runs of different length tell what a step copies (test_copies.py).

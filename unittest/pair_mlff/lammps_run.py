@@ -47,6 +47,11 @@ class Lammps:
         """As a compiled student's file name has it: 'cuda' for '-k on g N' among the flags."""
         return "cuda" if "g" in self.flags else "cpu"
 
+    def newton(self, wanted: str) -> str:
+        """As the input may say it: Kokkos's full lists, the default on GPUs, allow 'off' alone."""
+        full_list = "full" in self.flags or (self.device == "cuda" and "half" not in self.flags)
+        return "off" if full_list else wanted
+
     @property
     def device_in_log(self) -> str:
         """A pattern."""

@@ -129,6 +129,9 @@ def test_along_dynamics_and_when_rerun(
     energy_tolerance: float,
 ) -> None:
     """A soft student drives, with neighbor lists some steps old; then a rough one sees the stored frames anew."""
+    if lammps.device == "cuda" and precision == "fp32":
+        # matrix products are summed in another order, too, and exp has other last bits
+        force_tolerance, energy_tolerance = 5 * force_tolerance, 5 * energy_tolerance
     types, x = water(cell)
     write_data(tmp_path / "data.test", cell, types, x, [1.008, 15.999])
     common = {"boundary": boundary, "folder": tmp_path, "precision": precision, "every": EVERY}

@@ -1,4 +1,4 @@
-"""Ways of evaluating a student that must not change its forces: slices, compiled students; and the check of each mode."""
+"""Ways of evaluating a student that must not change its forces: slices, compiled students; the check of each mode."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_package_of_another_student_is_refused_on_all_ranks(lammps: Lammps, tmp_
 
 # ---------------------------------------------------------------------------------------------- every mode
 
-# Largest error in units of SIZE: in fp32 as tolerance() in unittest/models/engine_tests.h; in 16 bits some hundred roundings
-# (2^-11, which tf32 has as well, and 2^-9) add up in this student, whose weights are random with a gain above one.
+# Largest error in units of SIZE: in fp32 as tolerance() in unittest/models/engine_tests.h; in 16 bits some hundred
+# roundings (2^-11, which tf32 has as well, and 2^-9) add up in this student of random weights with a gain above one.
 TOLERANCE = {"fp64": 1e-10, "fp32": 1e-4, "tf32": 100 * 2**-11, "bf16": 100 * 2**-9, "fp16": 100 * 2**-11}
 SIZE = np.array([4.0, 15.0, 15.0])  # eV, eV/Å: energy and forces of three atoms
 
@@ -153,7 +153,7 @@ def test_small_graphs_in_every_mode(lammps: Lammps, tmp_path: Path, compiled: Pa
     assert {jit for _, jit in all_modes} == {"off", "script", "freeze", "aot"}
     for precision, jit in all_modes:
         for name, atoms in SMALL_SYSTEMS.items():
-            script += f"""
+            script += """
             clear
             units metal
             processors * 1 1

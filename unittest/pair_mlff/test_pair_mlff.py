@@ -198,7 +198,7 @@ MISTAKES = {
     ),
     "unknown keyword": (
         "pair_style mlff model x.pt",
-        r"expected a keyword \(engine, precision or jit\), found 'model'",
+        r"expected a keyword \(engine, precision, jit, ghosts, chunk or check\), found 'model'",
     ),
     "no file": ("pair_coeff * * nowhere.pt H O", r"expected a student's file, found no file 'nowhere.pt'"),
     "not a student": ("pair_coeff * * data.test H O", r"data.test: expected .*found"),

@@ -76,7 +76,7 @@ def expect_equal(found: Run, expected: Run) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_null_types_are_not_seen(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
-    """Beside argon of zero well depth, which stands among the others in LAMMPS's arrays, forces are those without it."""
+    """Beside argon of zero well depth, among the others in LAMMPS's arrays, forces are those without it."""
     kinds, x = atoms()
     mixed = kinds.copy()
     mixed[::3] = ARGON

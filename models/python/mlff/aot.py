@@ -218,8 +218,8 @@ def find_compiler() -> str:
 def lean_compiler(compiler: str, folder: Path) -> str:
     """The compiler as a script that leaves ``libtorch.so`` out.
 
-    That library is a shell that draws in all of CUDA; a program that links ``libtorch_cpu.so`` and ``libc10.so`` alone
-    could not open the package.
+    That library is a shell that draws in all of CUDA. A program that links LibTorch's parts alone (``libtorch_cpu.so``,
+    ``libtorch_cuda.so``), as the plugin does, could not open the package: none that it has loaded is named so.
     """
     path = folder / Path(compiler).name  # Inductor knows the kind of compiler by its name
     path.write_text(
@@ -279,8 +279,7 @@ def compile_student(path: str | os.PathLike[str], device: str = "cpu", precision
             "aot_inductor.precompile_headers": False,  # they would stay, in another folder
             "cpp.dynamic_threads": True,  # the number of threads is the caller's, not the one of this moment
         }
-        if device == "cpu":
-            options["cpp.cxx"] = (None, lean_compiler(compiler, Path(folder)))
+        options["cpp.cxx"] = (None, lean_compiler(compiler, Path(folder)))
         files = {}
         for name in MODELS:
             start = time.monotonic()
