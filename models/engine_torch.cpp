@@ -26,6 +26,7 @@ constexpr int WARM_UP_CALLS = 4;    // profiling run, optimised run, and two tha
 constexpr double SHARE_OF_MEMORY = 0.8;
 constexpr int SAMPLE_CENTERS = 4096;    // whose evaluation tells what a center takes: most of them, not their surface
 constexpr int SMALLEST_SLICE = 16;
+constexpr double VALUES_OF_AN_EDGE = 30.0;    // for each channel and interaction, at most: 18 to 30 were measured
 constexpr int NO_LIMIT = std::numeric_limits<int>::max();
 
 // The number of edges differs at each step: kernels that the optimizer of graphs compiles must take any, where by default
@@ -72,9 +73,12 @@ class EngineTorch : public Engine {
   void reset_times() override { times_ = Times(); }
 
  private:
+  // work() under the settings of LibTorch that a call needs, with its failures as Error.
+  template <class Work> auto in_call(Work work);
   Evaluation evaluate(const EdgeList &edges, const Request &request, GhostExchange &ghosts);
   // Fewer centers at once, after an evaluation for which memory did not suffice.
   void retreat(int num_centers, const std::string &failure);
+  bool surely_fits(const EdgeList &edges) const;
   // Sets the most centers at once by what a sample of `edges` takes.
   void plan(const EdgeList &edges);
 
@@ -97,14 +101,21 @@ EngineTorch::EngineTorch(const ModelFile &model, const EngineSettings &settings)
   if (settings.device.gpu < 0) keep_freed_memory();
 }
 
-Result EngineTorch::compute(const EdgeList &edges, const Request &request, GhostExchange &ghosts)
+template <class Work> auto EngineTorch::in_call(Work work)
 {
-  const double start = seconds();
-  const double exchange_before = times_.exchange;
   return with_errors([&] {
     const CallScope call(settings_);
     const AnySizeScope any_size;
     const torch::jit::GraphOptimizerEnabledGuard optimizer(settings_.jit != Jit::OFF);
+    return work();
+  });
+}
+
+Result EngineTorch::compute(const EdgeList &edges, const Request &request, GhostExchange &ghosts)
+{
+  const double start = seconds();
+  const double exchange_before = times_.exchange;
+  return in_call([&] {
     last_ = Evaluation();
     last_ = evaluate(edges, request, ghosts);
     if (request.forces) check_range(last_.gradient, settings_);
@@ -147,28 +158,48 @@ void EngineTorch::warm_up(const EdgeList &edges)
   NoExchange no_exchange;
   last_ = Evaluation();
   bytes_in_slices_ = mlff::bytes_per_center_in_slices(program_, edges);
-  if (settings_.chunk == 0 && limit_ > 0.0 && edges.num_centers > SAMPLE_CENTERS) plan(edges);
   peak_bytes_ = peak_bytes_of(settings_.device, [&] {
+    if (settings_.chunk == 0 && limit_ > 0.0 && !surely_fits(edges)) plan(edges);
     for (const bool forces : {false, true})
       for (int call = 0; call < WARM_UP_CALLS; ++call) compute(edges, {forces}, no_exchange);
   });
 }
 
+// A sample costs time and gaps in the heap: it is spared where memory is plenty.
+bool EngineTorch::surely_fits(const EdgeList &edges) const
+{
+  const double values =
+      VALUES_OF_AN_EDGE * program_.num_channels() * program_.num_interactions() * static_cast<double>(edges.num_edges);
+  return edges.num_centers <= SAMPLE_CENTERS ||
+      2.0 * values * at::elementSize(program_.geometry_type()) < SHARE_OF_MEMORY * limit_;
+}
+
 void EngineTorch::plan(const EdgeList &edges)
 {
-  const CallScope call(settings_);
   NoExchange no_exchange;
-  TensorExchange exchange(no_exchange, times_);
   const TensorGraph graph = tensors_of(edges, settings_.device, program_.geometry_type());
   const TensorGraph sample = first_slice(graph, SAMPLE_CENTERS);
-  const auto centers_in = [&](double bytes, const auto &evaluate_sample) {
-    const double each = peak_bytes_of(settings_.device, evaluate_sample) / double(SAMPLE_CENTERS);
+  // the last of the calls tells, since the first compile
+  const auto bytes_per_center = [&](const auto &evaluate_sample) {
+    std::size_t bytes = 0;
+    for (int call = 0; call < WARM_UP_CALLS; ++call)
+      bytes = peak_bytes_of(settings_.device, [&] {
+        TensorExchange exchange(no_exchange, times_);
+        in_call([&] { return evaluate_sample(exchange); });
+      });
+    return static_cast<double>(bytes) / SAMPLE_CENTERS;
+  };
+  const auto centers_in = [](double bytes, double each) {
     return static_cast<int>(std::clamp(bytes / each, double(SMALLEST_SLICE), double(NO_LIMIT)));
   };
   const double room = SHARE_OF_MEMORY * limit_;
-  most_at_once_ = centers_in(room, [&] { evaluate_at_once(program_, sample, {}, gradient_scale_, exchange); });
-  slice_ = centers_in(room - edges.num_centers * bytes_in_slices_,
-                      [&] { evaluate_in_slices(program_, sample, {}, gradient_scale_, exchange, SAMPLE_CENTERS); });
+  most_at_once_ = centers_in(room, bytes_per_center([&](TensorExchange &exchange) {
+                               return evaluate_at_once(program_, sample, {}, gradient_scale_, exchange);
+                             }));
+  if (edges.num_centers <= most_at_once_) return;
+  slice_ = centers_in(room - edges.num_centers * bytes_in_slices_, bytes_per_center([&](TensorExchange &exchange) {
+                        return evaluate_in_slices(program_, sample, {}, gradient_scale_, exchange, SAMPLE_CENTERS);
+                      }));
 }
 
 std::size_t EngineTorch::max_bytes_per_row() const

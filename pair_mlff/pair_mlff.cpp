@@ -159,6 +159,7 @@ void PairMLFF::make_engines()
     engine_ = make_engine(*model_, settings);
     settings.precision = mlff::Precision::FP64;
     settings.jit = mlff::Jit::OFF;
+    settings.chunk = mlff::SelfCheck::SLICE;
     exact_engine_.reset();
     if (keywords_->check.when != mlff::Check::When::OFF) exact_engine_ = mlff::make_engine_torch(*model_, settings);
     check_ = std::make_unique<mlff::SelfCheck>(keywords_->check, keywords_->precision);
@@ -363,8 +364,8 @@ void PairMLFF::report(const mlff::EdgeList &edges)
        engine_->free_bytes() / ranks_that_share_memory(), static_cast<double>(atom->nlocal)},
       world);
   const std::string ghosts = one_rank() ? "images mapped to their owners, no exchange"
-      : has_wide_halo()                 ? "wide halo of " + std::to_string(halo_width()) + ", no exchange of rows"
-                                        : "exchange of rows before each interaction but the first";
+      : has_wide_halo() ? "wide halo of " + std::to_string(halo_width()) + ", no exchange of rows" + exchange_path()
+                        : "exchange of rows before each interaction but the first" + exchange_path();
   if (comm->me == 0)
     utils::logmesg(lmp, mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need, edges.num_centers));
   reported_ = true;
@@ -378,7 +379,6 @@ void PairMLFF::check(const mlff::EdgeList &edges, const mlff::Result &result)
   const double atoms = at_setup ? most_atoms() : 0.0;
   if (check_->is_due(at_setup, update->ntimestep, atoms)) {
     const mlff::Evaluated found = evaluated(edges, result);
-    exact_engine_->limit_memory(exact_engine_->free_bytes() / ranks_that_share_memory());
     check_->compare(found, evaluated(edges, exact_engine_->compute(edges, {}, ghosts())), world);
   }
   if (!at_setup) return;

@@ -24,6 +24,8 @@ class SelfCheck {
 
   // Most atoms a rank owns for a check at setup that was not asked for.
   static constexpr int MOST_ATOMS = 20000;
+  // Atoms that fp64 evaluates at once, so that a check takes less memory than the run itself.
+  static constexpr int SLICE = 1024;
 
   // For an evaluation at `step`, the first of a run or not; the same on all ranks where they agree on the arguments.
   bool is_due(bool at_setup, long step, double most_atoms) const;

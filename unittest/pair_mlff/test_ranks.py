@@ -113,6 +113,9 @@ def test_equals_one_rank(
     cutoffs = NUM_INTERACTIONS if ghosts == "halo" and ranks > 1 else 1
     assert many.number(r"ghost atom cutoff = ([\d.]+)") == pytest.approx(cutoffs * CUTOFF + SKIN)
     forward, reverse = (many.number(rf"exchanges per call: .*?([\d.]+) {way}") for way in ("forward", "reverse"))
+    if lammps.device == "cuda" and ranks > 1:
+        ways = "on the GPU|packed on the GPU, sent from the host|through host buffers"
+        assert re.search(rf"^  ghosts .*; ({ways})$", many.log, re.M)
     if ranks == 1:
         assert (forward, reverse) == (0, 0)
     elif ghosts == "halo":

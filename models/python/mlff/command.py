@@ -101,6 +101,11 @@ COMMANDS: dict[str, Command] = {
         lambda parser: task("doctor").add_arguments(parser),
         lambda a: task("doctor").run(a),
     ),
+    "bench": Command(
+        "measure speed, memory, force errors and drift of students, as JSON and a picture",
+        lambda parser: task("bench").add_arguments(parser),
+        lambda a: task("bench").run(a),
+    ),
 }
 
 
