@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def run(
     steps: int = 20,
     student: Path | None = None,
     fails: bool = False,
+    style: str = "mlff",
 ) -> Run:
     rng = np.random.default_rng(11)
     x = scattered_points(rng, NUM_ATOMS, np.zeros(3), BOX - 0.7, 1.55)
@@ -32,7 +34,7 @@ def run(
     units           metal
     processors      * 1 1
     read_data       data.test
-    pair_style      mlff {keywords}
+    pair_style      {style} {keywords}
     pair_coeff      * * {student or REFERENCE / (NAME + ".pt")} H C O
     neighbor        0.3 bin
     neigh_modify    every 1 delay 0 check yes
@@ -217,3 +219,14 @@ def test_check_off_and_every(lammps: Lammps, tmp_path: Path) -> None:
     log = run(lammps, tmp_path / "every", "check 5", steps=10).log
     assert len(LINE.findall(log)) == 1
     assert re.search(r"largest difference of a force from fp64 in 3 checks: \S+ of rms", log)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_check_stops_wrong_forces(lammps: Lammps, tmp_path: Path, config: dict[str, str], ranks: int) -> None:
+    """Forces a tenth too large: refused before the first step, on all ranks, and taken where nobody looks."""
+    faulty = replace(lammps, plugin_dir=f"{config['test_plugin_dir']}/faulty")
+    stopped = run(faulty, tmp_path / "seen", "", ranks, fails=True, style="mlff/faulty")
+    text = " ".join(stopped.log.split())
+    assert re.search(r"expected forces within 0.001 \(of their rms\) of those in fp64 with 'precision fp32'", text)
+    assert "Loop time" not in stopped.log
+    run(faulty, tmp_path / "unseen", "check off", ranks, style="mlff/faulty", steps=1)
