@@ -145,6 +145,7 @@ template <class DeviceType> void PairMLFFKokkos<DeviceType>::start_tally(int efl
 
 template <class DeviceType> void PairMLFFKokkos<DeviceType>::rebuild_rows()
 {
+  rows().forget_lists();
   edge_builder_->rebuild(*static_cast<NeighListKokkos<DeviceType> *>(list), one_rank() ? owners_of_ghosts() : Ints(),
                          halo());
 }

@@ -174,12 +174,15 @@ void RowExchangeKokkos<DeviceType>::unpack_reverse(int n, const int *atoms, cons
 }
 
 template <class DeviceType>
-typename RowExchangeKokkos<DeviceType>::Ints RowExchangeKokkos<DeviceType>::on_device(int n, const int *atoms)
+const typename RowExchangeKokkos<DeviceType>::Ints &RowExchangeKokkos<DeviceType>::on_device(int n, const int *atoms)
 {
-  grow(list_, n, "mlff:send_list");
-  Kokkos::deep_copy(first_part(list_, n),
-                    Kokkos::View<const int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(atoms, n));
-  return list_;
+  Ints &list = lists_[atoms];
+  if (list.extent(0) != static_cast<std::size_t>(n)) {
+    const Kokkos::View<int *, DeviceType> copy(Kokkos::view_alloc(Kokkos::WithoutInitializing, "mlff:send_list"), n);
+    Kokkos::deep_copy(copy, Kokkos::View<const int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(atoms, n));
+    list = copy;
+  }
+  return list;
 }
 
 template <class DeviceType>

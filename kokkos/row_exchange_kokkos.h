@@ -6,6 +6,8 @@
 
 #include "kokkos_type.h"
 
+#include <map>
+
 namespace LAMMPS_NS {
 
 template <class DeviceType> class RowExchangeKokkos : public RowExchange {
@@ -16,6 +18,9 @@ template <class DeviceType> class RowExchangeKokkos : public RowExchange {
 
   // node_of_atom[nlocal + nghost] on the device; empty: row i is atom i.
   void set_nodes(const Ints &node_of_atom) { node_of_atom_ = node_of_atom; }
+
+  // After each re-neighboring, which makes new lists of atoms to send.
+  void forget_lists() { lists_.clear(); }
 
   // For the functions of the same names in Pair, which LAMMPS calls with host buffers.
   int pack_forward(int n, const int *atoms, double *buffer) override;
@@ -36,11 +41,12 @@ template <class DeviceType> class RowExchangeKokkos : public RowExchange {
   void clear_ghosts() override;
 
  private:
-  Ints on_device(int n, const int *atoms);
+  const Ints &on_device(int n, const int *atoms);
   Doubles staging(int n);
 
   Ints node_of_atom_;
-  Kokkos::View<int *, DeviceType> list_;    // of the host path
+  // of the host path
+  std::map<const int *, Ints> lists_;    // LAMMPS's, copied when first used
   Doubles buffer_;
 };
 
