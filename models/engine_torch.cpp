@@ -79,7 +79,7 @@ class EngineTorch : public Engine {
   // Fewer centers at once, after an evaluation for which memory did not suffice.
   void retreat(int num_centers, const std::string &failure);
   bool surely_fits(const EdgeList &edges) const;
-  // Sets the most centers at once by what a sample of `edges` takes.
+  // Within in_call. Sets the most centers at once by what a sample of `edges` takes.
   void plan(const EdgeList &edges);
 
   EngineSettings settings_;
@@ -159,7 +159,7 @@ void EngineTorch::warm_up(const EdgeList &edges)
   last_ = Evaluation();
   bytes_in_slices_ = mlff::bytes_per_center_in_slices(program_, edges);
   peak_bytes_ = peak_bytes_of(settings_.device, [&] {
-    if (settings_.chunk == 0 && limit_ > 0.0 && !surely_fits(edges)) plan(edges);
+    if (settings_.chunk == 0 && limit_ > 0.0 && !surely_fits(edges)) in_call([&] { plan(edges); });
     for (const bool forces : {false, true})
       for (int call = 0; call < WARM_UP_CALLS; ++call) compute(edges, {forces}, no_exchange);
   });
@@ -185,7 +185,7 @@ void EngineTorch::plan(const EdgeList &edges)
     for (int call = 0; call < WARM_UP_CALLS; ++call)
       bytes = peak_bytes_of(settings_.device, [&] {
         TensorExchange exchange(no_exchange, times_);
-        in_call([&] { return evaluate_sample(exchange); });
+        evaluate_sample(exchange);
       });
     return static_cast<double>(bytes) / SAMPLE_CENTERS;
   };

@@ -35,20 +35,29 @@ def copies(lammps: Lammps, folder: Path, steps: int, pattern: str) -> Counter[st
     return found
 
 
-def test_kokkos_copies_nothing_large(
-    lammps: Lammps, tmp_path: Path, config: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KOKKOS_TOOLS_LIBS", f"{config['test_plugin_dir']}/libcopies_kokkos.so")
-    pattern = r"^COPY (.*): (\d+) of (\d+)$"
-    few, many = (copies(lammps, tmp_path / str(steps), steps, pattern) for steps in (50, 250))
-    assert many - few == Counter()
+# The variable that loads a library which counts copies, the library, and its lines: Kokkos's own copies, and those of
+# the whole process, with LibTorch in it.
+COUNTERS = [
+    pytest.param("KOKKOS_TOOLS_LIBS", "libcopies_kokkos.so", r"^COPY (.*): (\d+) of (\d+)$", id="kokkos"),
+    pytest.param(
+        "CUDA_INJECTION64_PATH",
+        "libcopies_cupti.so",
+        r"^CUDA ((?:host|device) to \w+): (\d+) of (\d+)$",
+        id="cuda",
+    ),
+]
 
 
-def test_cuda_copies_nothing_large(
-    lammps: Lammps, tmp_path: Path, config: dict[str, str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("variable", "library", "pattern"), COUNTERS)
+def test_nothing_large_is_copied(
+    lammps: Lammps,
+    tmp_path: Path,
+    config: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    library: str,
+    pattern: str,
 ) -> None:
-    """The same of the whole process, with LibTorch in it."""
-    monkeypatch.setenv("CUDA_INJECTION64_PATH", f"{config['test_plugin_dir']}/libcopies_cupti.so")
-    pattern = r"^CUDA ((?:host|device) to \w+): (\d+) of (\d+)$"
+    monkeypatch.setenv(variable, f"{config['test_plugin_dir']}/{library}")
     few, many = (copies(lammps, tmp_path / str(steps), steps, pattern) for steps in (50, 250))
     assert many - few == Counter()

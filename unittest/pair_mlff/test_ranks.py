@@ -131,19 +131,24 @@ def test_wide_halo_needs_boxes_wider_than_it_with_tiles(lammps: Lammps, tmp_path
     assert "Use 'comm_style brick', or 'ghosts exchange'." in refused
 
 
-def test_halo_is_as_before_after_another_style(lammps: Lammps, tmp_path: Path) -> None:
-    """The wide halo ends with the style that asked for it."""
-    write_data(tmp_path / "data.test", 30.0 * np.eye(3), np.array([3]), np.array([[1.0, 2.0, 3.0]]), [1.0, 12.0, 16.0])
-    script = SCRIPT.format(
+def lone_atom(lammps: Lammps, folder: Path, ghosts: str, velocity: str) -> str:
+    """Writes one atom in a large box; the script of its run, with the command `velocity`."""
+    write_data(folder / "data.test", 30.0 * np.eye(3), np.array([3]), np.array([[1.0, 2.0, 3.0]]), [1.0, 12.0, 16.0])
+    return SCRIPT.format(
         newton=lammps.newton("on"),
         style="brick",
         processors="",
         balance="",
         jit="freeze",
-        ghosts="halo",
+        ghosts=ghosts,
         student=STUDENT,
         skin=SKIN,
-    ).replace("velocity        all create 1500 4711 loop geom", "")
+    ).replace("velocity        all create 1500 4711 loop geom", velocity)
+
+
+def test_halo_is_as_before_after_another_style(lammps: Lammps, tmp_path: Path) -> None:
+    """The wide halo ends with the style that asked for it."""
+    script = lone_atom(lammps, tmp_path, "halo", "")
     script += f"""
     pair_style      mlff ghosts exchange
     pair_coeff      * * {STUDENT} H C O
@@ -166,17 +171,7 @@ def test_some_rank_is_empty_and_atoms_migrate(lammps: Lammps, tmp_path: Path, on
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_lone_atom(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
     """One atom, no edge anywhere, ranks without atoms: the energy is a constant of the element, the force zero."""
-    write_data(tmp_path / "data.test", 30.0 * np.eye(3), np.array([3]), np.array([[1.0, 2.0, 3.0]]), [1.0, 12.0, 16.0])
-    script = SCRIPT.format(
-        newton=lammps.newton("on"),
-        style="brick",
-        processors="",
-        balance="",
-        jit="freeze",
-        ghosts="auto",
-        student=STUDENT,
-        skin=SKIN,
-    ).replace("velocity        all create 1500 4711 loop geom", "velocity all set 100 0 0")
+    script = lone_atom(lammps, tmp_path, "auto", "velocity all set 100 0 0")
     result = lammps.run(tmp_path, script, ranks)
     assert np.all(vectors(result.dump[50], "f") == 0.0)
     assert np.ptp(result.thermo["PotEng"]) == 0.0
