@@ -118,7 +118,7 @@ def test_drift_is_the_slope_of_the_total_energy(tmp_path: Path, monkeypatch: pyt
             return "", Peak(1.0)
 
     student = SimpleNamespace(file=SMALL)
-    row = drift.measure(Planted(), student, make_system(192, WATER), "fp32", 3.0, folder, Clock(None, 60))  # type: ignore[arg-type]
+    row = drift.measure(Planted(), student, make_system(192, WATER), "fp32", "freeze", 3.0, folder, Clock(None, 60))  # type: ignore[arg-type]
     assert row["drift_eV_per_atom_per_ns"] == pytest.approx(1000 * 0.096 / 192)
     assert row["drift_error_eV_per_atom_per_ns"] < 1e-9
     assert row["picoseconds"] == 3.0 and row["calls"] == 6000 and row["mean_temperature_K"] == 310.0

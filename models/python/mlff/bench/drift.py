@@ -44,6 +44,7 @@ def measure(
     student: BenchStudent,
     system: System,
     precision: str,
+    jit: str,
     picoseconds: float,
     folder: Path,
     clock: Clock,
@@ -55,7 +56,7 @@ def measure(
     start = system_commands(system, folder)
     if any(folder.glob("state.*.restart")):
         start = "read_restart    state.*.restart\n"
-    script = start + set_up(student, precision, "freeze")
+    script = start + set_up(student, precision, jit)
     script += SCRIPT.format(every=EVERY, equilibration=EQUILIBRATION, last=last)
     _, peak = lammps.run(script, folder, clock.for_long_rows())
     rows = {step: (kelvin, total) for step, kelvin, total in np.loadtxt(folder / "rows.txt").tolist()}

@@ -81,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--longest", type=float, default=600.0, help="seconds after which a row is given up (default: 600)")
     add("--limit", type=float, help="seconds after which the command stops, to be gone on with by --resume")
     add("--drift-picoseconds", type=float, default=20.0, help="length of the drift's runs (default: 20)")
+    add("--drift-jit", choices=JIT, default="freeze", help="jit of the drift's runs (default: freeze)")
     add("--concurrent", action="store_true", help="the drift's runs of all precisions at the same time")
     add("--potentials", type=Path, default=CHECKOUT / "potentials", help="folder of water-NAME.pt")
     add("--water", type=Path, default=CHECKOUT / "examples" / "water" / "water.data", help="cell of 192 atoms")
@@ -306,17 +307,19 @@ class Suite:
             self.row("neighbors", "", atoms, "lammps", None, None, rebuild)
 
     def measure_drift(self) -> None:
-        student = self.students[self.table_student]
+        student, jit = self.students[self.table_student], self.given.drift_jit
 
         def measure(precision: str) -> Any:
             def work() -> Row:
-                folder = self.work / "drift" / f"{student.name}-{self.lammps.device}-{precision}"
+                if jit == "aot":
+                    student.compile(self.clock.for_long_rows(), self.lammps.device, precision)
+                folder = self.work / "drift" / f"{student.name}-{self.lammps.device}-{precision}-{jit}"
                 length = self.given.drift_picoseconds
                 return drift.measure(
-                    self.lammps, student, self.system(CELL_ATOMS), precision, length, folder, self.clock
+                    self.lammps, student, self.system(CELL_ATOMS), precision, jit, length, folder, self.clock
                 )
 
-            return self.row("drift", student.name, CELL_ATOMS, "lammps", precision, "freeze", work)
+            return self.row("drift", student.name, CELL_ATOMS, "lammps", precision, jit, work)
 
         if not self.given.concurrent:
             for precision in self.given.precisions:
