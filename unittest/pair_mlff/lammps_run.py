@@ -57,11 +57,17 @@ class Lammps:
         """A pattern."""
         return "NVIDIA" if self.device == "cuda" else f"CPU, {self.num_threads} thread"
 
-    def run(self, folder: Path, script: str, ranks: int = 1, fails: bool = False) -> Run:
-        """Runs `script` in `folder` on `ranks` ranks; a dump named `dump.txt` is read when there is one."""
+    def run(
+        self, folder: Path, script: str, ranks: int = 1, fails: bool | None = False, arguments: tuple[str, ...] = ()
+    ) -> Run:
+        """Runs `script` in `folder` on `ranks` ranks, with further `arguments` for lmp; a dump named `dump.txt` is read
+        when there is one.
+
+        `fails` is what is expected; None: the caller looks.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "in.test").write_text(script)
-        command = [self.lmp, *self.flags, "-in", "in.test", "-log", "log.test"]
+        command = [self.lmp, *self.flags, "-in", "in.test", "-log", "log.test", *arguments]
         if ranks > 1:
             assert self.mpirun, "expected mpirun for a test on several ranks, found none"
             command = [self.mpirun, "--allow-run-as-root", "--oversubscribe", "-np", str(ranks), *command]
@@ -78,7 +84,7 @@ class Lammps:
             assert result.returncode != 0, (
                 f"expected LAMMPS to stop with an error, found a finished run:\n{log[-3000:]}"
             )
-        else:
+        elif fails is False:
             assert result.returncode == 0, f"LAMMPS stopped:\n{log[-4000:]}"
         dump = folder / "dump.txt"
         return Run(result.returncode, log, read_thermo(log), read_dump(dump) if dump.exists() else {})
@@ -86,21 +92,26 @@ class Lammps:
 
 def read_thermo(log: str) -> dict[str, np.ndarray]:
     """The last thermo table of a log in one-line style."""
-    columns: list[str] = []
-    rows: list[list[float]] = []
+    return next(reversed(read_tables(log)), {})
+
+
+def read_tables(log: str) -> list[dict[str, np.ndarray]]:
+    """All thermo tables of a log in one-line style, without empty ones."""
+    tables: list[tuple[list[str], list[list[float]]]] = []
     inside = False
     for line in log.splitlines():
         words = line.split()
         if words[:1] == ["Step"]:
-            columns, rows, inside = words, [], True
+            tables.append((words, []))
+            inside = True
         elif inside and line.startswith("Loop time"):
             inside = False
-        elif inside and len(words) == len(columns):
+        elif inside and len(words) == len(tables[-1][0]):
             try:
-                rows.append([float(word) for word in words])
+                tables[-1][1].append([float(word) for word in words])
             except ValueError:
                 continue
-    return {name: np.array(rows)[:, i] for i, name in enumerate(columns)} if rows else {}
+    return [{name: np.array(rows)[:, i] for i, name in enumerate(columns)} for columns, rows in tables if rows]
 
 
 def read_dump(path: Path) -> dict[int, dict[str, np.ndarray]]:
