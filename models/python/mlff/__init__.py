@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .calculator import MLFFCalculator
     from .evaluation import evaluate
+    from .wrap import wrap
 
-__all__ = ["MLFFCalculator", "__version__", "evaluate"]
+__all__ = ["MLFFCalculator", "__version__", "evaluate", "wrap"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`MLFFCalculator` and `evaluate` are imported when first used: Torch and ASE take seconds to load."""
+    """`MLFFCalculator`, `evaluate` and `wrap` are imported when first used: Torch and ASE take seconds to load."""
     if name == "MLFFCalculator":
         from .calculator import MLFFCalculator
 
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from .evaluation import evaluate
 
         return evaluate
+    if name == "wrap":
+        from .wrap import wrap
+
+        return wrap
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -96,6 +96,11 @@ COMMANDS: dict[str, Command] = {
         add_export,
         run_export,
     ),
+    "wrap": Command(
+        "write a module of your own as a student for LAMMPS and ASE",
+        lambda parser: task("wrap").add_arguments(parser),
+        lambda a: task("wrap").run(a),
+    ),
     "doctor": Command(
         "check a LAMMPS, its plugin and their libraries before any run",
         lambda parser: task("doctor").add_arguments(parser),

@@ -17,7 +17,7 @@ SHOWN = {
     "format", "format_version", "kind", "name", "num_channels", "num_interactions", "num_radial", "num_parameters",
     "cutoff", "elements", "atomic_numbers", "reference_energies", "zbl_radii", "length_unit", "energy_unit", "dtype",
     "sha256", "date", "contributor", "teacher", "data", "errors", "license", "references", "software",
-    "fp16_gradient_scale",
+    "fp16_gradient_scale", "precisions",
 }  # fmt: skip
 
 
@@ -32,22 +32,26 @@ def card(header: dict[str, Any]) -> str:
             lines.append(f"  {label:<13} {first}")
             lines.extend(f"  {'':<13} {line}" for line in rest)
 
-    add(
-        "network",
-        f"{header['kind']}, {header['num_channels']} channels, {header['num_interactions']} interactions, "
-        f"{header['num_radial']} radial functions, {header['dtype']}",
+    custom = header["kind"] == "custom"
+    size = (
+        f"an energy depends on atoms up to {header['num_interactions']} edges away, in {' '.join(header['precisions'])}"
+        if custom
+        else f"{header['num_channels']} channels, {header['num_interactions']} interactions, "
+        f"{header['num_radial']} radial functions"
     )
+    add("network", f"{header['kind']}, {size}, {header['dtype']}")
     add("parameters", f"{header['num_parameters']:,}" if "num_parameters" in header else None)
     add("cutoff", f"{header['cutoff']:g} {length}")
     add(
         "elements",
         [
-            f"{symbol} (Z = {number}), reference energy {reference:.6f} {energy}, repulsion within {radius:g} {length}"
+            f"{symbol} (Z = {number}), reference energy {reference:.6f} {energy}"
+            + ("" if custom else f", repulsion within {radius:g} {length}")
             for symbol, number, reference, radius in zip(
                 header["elements"],
                 header["atomic_numbers"],
                 header["reference_energies"],
-                header["zbl_radii"],
+                header.get("zbl_radii", [0.0] * len(header["elements"])),
                 strict=True,
             )
         ],

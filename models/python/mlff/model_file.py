@@ -21,18 +21,19 @@ from safetensors.torch import load, save
 
 from .painn import PaiNN
 
-__all__ = ["ModelFileError", "archive_checksum", "load_model", "read_header", "save_model"]
+__all__ = ["ModelFileError", "archive_checksum", "load_model", "read_header", "save_model", "write_student"]
 
 FORMAT = "mlff"
 FORMAT_VERSION = 1
 HEADER = "extra/mlff.json"
 WEIGHTS = "extra/mlff.safetensors"
 
-#: Fields that every header has; `save_model` fills all of them.
+#: Fields that every header has, and those of each kind; who writes a file fills all of them.
 REQUIRED_FIELDS = (
-    "format", "format_version", "kind", "name", "num_channels", "num_interactions", "num_radial", "cutoff", "elements",
-    "atomic_numbers", "reference_energies", "zbl_radii", "length_unit", "energy_unit", "dtype", "sha256",
+    "format", "format_version", "kind", "name", "num_interactions", "cutoff", "elements", "atomic_numbers",
+    "reference_energies", "length_unit", "energy_unit", "dtype", "sha256",
 )  # fmt: skip
+REQUIRED_FIELDS_OF_KIND = {"painn": ("num_channels", "num_radial", "zbl_radii"), "custom": ("precisions",)}
 
 
 class ModelFileError(ValueError):
@@ -56,11 +57,7 @@ def save_model(model: PaiNN, path: str | os.PathLike[str], name: str, **provenan
     """Write a student. ``provenance`` joins the header as it is: teacher, data, errors, license, references, ..."""
     model = model.eval().to("cpu", torch.float32)
     weights = {key: value.detach().contiguous() for key, value in model.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(model), buffer, _extra_files={"mlff.safetensors": save(weights)})
     header: dict[str, Any] = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
         "kind": "painn",
         "name": name,
         "num_channels": model.num_channels,
@@ -73,13 +70,30 @@ def save_model(model: PaiNN, path: str | os.PathLike[str], name: str, **provenan
         "reference_energies": list(model.reference_energies),
         "zbl_radii": list(model.zbl_radii),
         "norm_epsilon": model.norm_epsilon,
-        "length_unit": "Angstrom",
-        "energy_unit": "eV",
         "dtype": "float32",
         "fp16_gradient_scale": 256.0,
+        **provenance,
+    }
+    write_student(path, torch.jit.script(model), header, {"mlff.safetensors": save(weights)})
+
+
+def write_student(
+    path: str | os.PathLike[str],
+    program: torch.jit.ScriptModule,
+    fields: dict[str, Any],
+    extra_files: dict[str, bytes] | None = None,
+) -> None:
+    """Write a program with a header of ``fields`` and of what is the same for all: format, units, date, checksum."""
+    buffer = io.BytesIO()
+    torch.jit.save(program, buffer, _extra_files=extra_files)
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "length_unit": "Angstrom",
+        "energy_unit": "eV",
         "date": date.today().isoformat(),
         "software": {"torch": torch.__version__},
-        **provenance,
+        **fields,
     }
     packed = io.BytesIO()
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
@@ -113,7 +127,8 @@ def _checked_header(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> d
     except KeyError:
         raise ModelFileError(
             f"{path}: expected a student with the record {HEADER}, found an archive without it (a raw "
-            "checkpoint, a plain TorchScript file or a .pt2 package). Make a student with 'mlff export'."
+            "checkpoint, a plain TorchScript file or a .pt2 package). Make a student with 'mlff export', or, of a "
+            "module of your own, with 'mlff wrap'."
         ) from None
     except ValueError:
         header = None
@@ -126,9 +141,15 @@ def _checked_header(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> d
             f"{path}: expected format {FORMAT} version {FORMAT_VERSION}, found {header.get('format')!r} version "
             f"{header.get('format_version')!r}. Use a matching version of this software or export the student again."
         )
-    missing = [field for field in REQUIRED_FIELDS if field not in header]
+    of_kind = REQUIRED_FIELDS_OF_KIND.get(str(header.get("kind")), ())
+    missing = [field for field in (*REQUIRED_FIELDS, *of_kind) if field not in header]
     if missing:
         raise ModelFileError(f"{path}: the header lacks {', '.join(missing)}. Export the student again.")
+    if not of_kind:
+        raise ModelFileError(
+            f"{path}: expected a student of kind {' or '.join(REQUIRED_FIELDS_OF_KIND)}, found {header['kind']!r}. Use "
+            "a version of this software that knows it."
+        )
     found = archive_checksum(archive)
     if found != header["sha256"]:
         raise ModelFileError(
@@ -141,6 +162,11 @@ def _checked_header(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> d
 def load_model(path: str | os.PathLike[str]) -> tuple[PaiNN, dict[str, Any]]:
     """A trainable `PaiNN` with the file's weights, and the header."""
     header = read_header(path)
+    if header["kind"] != "painn":
+        raise ModelFileError(
+            f"{path}: expected a student with the built-in network, found one of kind {header['kind']}, which runs in "
+            "LAMMPS and ASE, and cannot be trained or compiled here. Name a student of 'mlff export'."
+        )
     model = PaiNN(
         header["elements"],
         header["atomic_numbers"],

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .custom import load_custom
 from .data import Graph, join_graphs, scatter_gradient
-from .model_file import load_model
+from .model_file import load_model, read_header
 from .neighbors import choose_method, find_edges
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ class Prediction:
 
 
 class Student:
-    """The weights of a ``.pt`` file, evaluated by `PaiNN`.
+    """The weights of a ``.pt`` file, evaluated by `PaiNN`, or the module of one of kind ``custom``.
 
     Parameters
     ----------
     file
-        a student written by ``mlff export``
+        a student written by ``mlff export`` or ``mlff wrap``
     device
         as Torch names it: ``cpu``, ``cuda``, ``cuda:1``, ...
     precision
@@ -80,7 +81,18 @@ class Student:
         self.dtype = PRECISIONS[precision]
         choose_method(neighbors)  # a method that is not installed is an error now, not at the first frame
         self.neighbors = neighbors
-        model, self.header = load_model(file)
+        self.header = read_header(file)
+        model: torch.nn.Module
+        if self.header["kind"] == "custom":
+            if precision not in self.header["precisions"]:
+                raise ValueError(
+                    f"{self.file}: expected a precision that the file states ({' '.join(self.header['precisions'])}), "
+                    f"found {precision}"
+                )
+            model = load_custom(file, self.header)
+        else:
+            model, _ = load_model(file)
+        self.cutoff: float = self.header["cutoff"]
         self.model = model.eval().requires_grad_(False).to(self.device, self.dtype)
         self.element_of_number = np.full(256, -1, dtype=np.int64)
         self.element_of_number[self.header["atomic_numbers"]] = np.arange(len(self.header["elements"]))
@@ -94,7 +106,7 @@ class Student:
                 f"{self.file}: expected atoms of the elements {' '.join(self.header['elements'])}, found "
                 f"{' '.join(unknown)}. Use a student that was trained with {'it' if len(unknown) == 1 else 'them'}."
             )
-        edges = find_edges(atoms.positions, atoms.cell.array, atoms.pbc, self.model.cutoff, self.neighbors)
+        edges = find_edges(atoms.positions, atoms.cell.array, atoms.pbc, self.cutoff, self.neighbors)
         return Graph(
             element=torch.as_tensor(element, device=self.device),
             center=torch.as_tensor(edges.center, device=self.device),
@@ -112,7 +124,8 @@ class Student:
         rij = graph.rij.to(self.dtype).detach().requires_grad_(True)
         with torch.enable_grad():
             energies = self.model(graph.element, graph.center, graph.neighbor, rij)
-            (gradient,) = torch.autograd.grad(energies.sum(), rij)
+            # without edges a module's energies need not be a function of them
+            gradient = torch.autograd.grad(energies.sum(), rij)[0] if len(rij) else torch.zeros_like(rij)
         forces, virials = scatter_gradient(graph, graph.rij, gradient.double())
         ends = np.cumsum([len(atoms) for atoms in frames])[:-1]
         return [
