@@ -27,6 +27,7 @@ class SharedVenv:
         self.folder = settings.cache_folder() / f"venv-torch-{torch_version}"
         self.python = self.folder / "bin" / "python"
         self.packages = settings.PYTHON_PACKAGES + (settings.PYTHON_PACKAGES_FOR_TESTS if for_tests else [])
+        self.packages_alone = settings.PYTHON_PACKAGES_ALONE_FOR_TESTS if for_tests else []
 
     @property
     def site_packages(self) -> Path:
@@ -49,7 +50,7 @@ class SharedVenv:
         there = json.loads(answer) if answer else {}
         if there.get("torch", "").split("+")[0] != self.torch_version:
             return False
-        wanted = (package.partition("==") for package in self.packages)
+        wanted = (package.partition("==") for package in [*self.packages, *self.packages_alone])
         return all(name in there and there[name] == (version or there[name]) for name, _, version in wanted)
 
     def _run(self, shell: Shell) -> None:
@@ -58,11 +59,16 @@ class SharedVenv:
             shell.run([sys.executable, "-m", "venv", self.folder])
         pip: list[str | Path] = [self.python, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
         wanted = [f"torch=={self.torch_version}", *self.packages]
-        status, _ = shell.run([*pip, *wanted], fraction=_PipFraction(), may_fail=True)
+        for options, packages in (([], wanted), (["--no-deps"], self.packages_alone)):
+            if packages:
+                self._install(shell, [*pip, *options], packages)
+
+    def _install(self, shell: Shell, pip: list[str | Path], packages: list[str]) -> None:
+        status, _ = shell.run([*pip, *packages], fraction=_PipFraction(), may_fail=True)
         if status:
             raise Failure(
-                f"pip could not install {' '.join(wanted)} into {self.folder}. Behind a proxy or with an index of your "
-                "own, configure pip (pip config, PIP_INDEX_URL, PIP_PROXY); the log has pip's own words."
+                f"pip could not install {' '.join(packages)} into {self.folder}. Behind a proxy or with an index of "
+                "your own, configure pip (pip config, PIP_INDEX_URL, PIP_PROXY); the log has pip's own words."
             )
 
 

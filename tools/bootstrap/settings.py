@@ -13,6 +13,8 @@ TORCH_VERSION = "2.11.0"
 PYTHON_PACKAGES = ["numpy", "ase", "matscipy", "safetensors", "tqdm", "matplotlib", "setuptools", "wheel"]
 # pinned: ruff's format and mypy's findings change with their versions
 PYTHON_PACKAGES_FOR_TESTS = ["pytest", "ruff==0.17.6", "mypy==2.4.1"]
+# installed without dependencies: schnetpack wants a sympy from before Torch's, and its networks need nothing but Torch
+PYTHON_PACKAGES_ALONE_FOR_TESTS = ["schnetpack==2.1.1"]
 
 DEBIAN_PACKAGES = [
     "libzip-dev", "nlohmann-json3-dev", "nettle-dev", "pkg-config", "libopenmpi-dev", "openmpi-bin",
