@@ -23,6 +23,7 @@
 #include "neigh_list_kokkos.h"
 #include "neigh_request.h"
 #include "neighbor.h"
+#include "update.h"
 
 using namespace LAMMPS_NS;
 
@@ -177,18 +178,26 @@ template <class DeviceType> mlff::EdgeList PairMLFFKokkos<DeviceType>::build_edg
 template <class DeviceType>
 void PairMLFFKokkos<DeviceType>::tally_energy(const mlff::EdgeList &edges, const mlff::Result &result)
 {
-  const double unit = units_->energy;
+  const double unit = tally_units_->energy;
   const double *atom_energy = result.atom_energy;
   const Kokkos::RangePolicy<DeviceType> centers(0, edges.num_owned_centers);
+  const auto atom_of_center = edge_builder_->atom_of_center();
   if (eflag_global) {
     double sum = 0.0;
+    const auto tag = atomKK->k_tag.view<DeviceType>();
+    const auto not_finite = not_finite_;
+    const bigint step = update->ntimestep;
     Kokkos::parallel_reduce(
-        "mlff:energy", centers, KOKKOS_LAMBDA(int c, double &total) { total += atom_energy[c]; }, sum);
+        "mlff:energy", centers,
+        KOKKOS_LAMBDA(int c, double &total) {
+          total += atom_energy[c];
+          if (!Kokkos::isfinite(atom_energy[c])) not_finite() = {tag(atom_of_center(c)), step};
+        },
+        sum);
     eng_vdwl += sum * unit;
   }
   if (!eflag_atom) return;
   const auto d_eatom = k_eatom_.view<DeviceType>();
-  const auto atom_of_center = edge_builder_->atom_of_center();
   Kokkos::parallel_for(
       "mlff:atom_energies", centers, KOKKOS_LAMBDA(int c) { d_eatom(atom_of_center(c)) = atom_energy[c] * unit; });
 }
@@ -231,18 +240,22 @@ void PairMLFFKokkos<DeviceType>::share_forces(const mlff::EdgeList &edges, const
 
 template <class DeviceType> void PairMLFFKokkos<DeviceType>::add_shares(const mlff::EdgeList &edges, int width)
 {
-  const double force_unit = units_->force(), energy_unit = units_->energy;
+  const double force_unit = tally_units_->force(), energy_unit = tally_units_->energy;
   const bool vatom_asked = vflag_atom, cvatom_asked = cvflag_atom;
   const auto shares = shares_;
   const auto f = atomKK->k_f.view<DeviceType>();
   const auto d_vatom = k_vatom_.view<DeviceType>();
   const auto d_cvatom = k_cvatom_.view<DeviceType>();
   const auto atom_of_center = edge_builder_->atom_of_center();
+  const auto tag = atomKK->k_tag.view<DeviceType>();
+  const auto not_finite = not_finite_;
+  const bigint step = update->ntimestep;
   Kokkos::parallel_for(
       "mlff:forces", Kokkos::RangePolicy<DeviceType>(0, edges.num_owned_centers), KOKKOS_LAMBDA(int c) {
         const int i = atom_of_center(c);
         const double *share = shares.data() + static_cast<long>(c) * width;
         for (int a = 0; a < 3; ++a) f(i, a) += share[a] * force_unit;
+        if (!Kokkos::isfinite(share[0] + share[1] + share[2])) not_finite() = {tag(i), step};
         for (int k = 0; vatom_asked && k < 6; ++k) d_vatom(i, k) = share[3 + k] * energy_unit;
         for (int k = 0; cvatom_asked && k < 9; ++k) d_cvatom(i, k) = share[3 + k] * energy_unit;
       });
@@ -254,6 +267,15 @@ std::vector<double> PairMLFFKokkos<DeviceType>::on_host(const double *values, st
   std::vector<double> result(size);
   Kokkos::deep_copy(Kokkos::View<double *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(result.data(), size),
                     Kokkos::View<const double *, DeviceType, Kokkos::MemoryUnmanaged>(values, size));
+  return result;
+}
+
+template <class DeviceType>
+std::vector<int> PairMLFFKokkos<DeviceType>::atoms_of_owned_centers(int num_owned_centers) const
+{
+  std::vector<int> result(num_owned_centers);
+  Kokkos::deep_copy(Kokkos::View<int *, Kokkos::HostSpace, Kokkos::MemoryUnmanaged>(result.data(), num_owned_centers),
+                    Kokkos::subview(edge_builder_->atom_of_center(), std::make_pair(0, num_owned_centers)));
   return result;
 }
 

@@ -44,6 +44,9 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   void rebuild_rows() override;
   mlff::EdgeList build_edges() override;
   std::vector<double> on_host(const double *values, std::size_t size) const override;
+  std::vector<int> atoms_of_owned_centers(int num_owned_centers) const override;
+  NotFinite not_finite() const override { return not_finite_(); }
+  void forget_not_finite() override { not_finite_() = {}; }
   const double *shares() const override { return shares_.data(); }
   void finish_tally() override;
   double bytes_of_edges() const override;
@@ -56,6 +59,9 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   std::unique_ptr<EdgeBuilderKokkos<DeviceType>> edge_builder_;
   Kokkos::View<double *, DeviceType> shares_;    // [num_nodes][3 or 12] of forces and virials, see scatter.h
   Kokkos::View<double *, DeviceType> owner_;     // scratch of owners_of_ghosts
+
+  // Kernels write to it where something is wrong, and the host reads it without waiting: steps later at most.
+  Kokkos::View<NotFinite, Kokkos::SharedHostPinnedSpace> not_finite_{"mlff:not_finite"};
 
   DAT::ttransform_kkacc_1d k_eatom_;
   DAT::ttransform_kkacc_1d_6 k_vatom_;

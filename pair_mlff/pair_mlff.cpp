@@ -8,6 +8,7 @@
 
 #include "edge_builder.h"
 #include "engine.h"
+#include "input_checks.h"
 #include "keywords.h"
 #include "lammps_versions.h"
 #include "memory_need.h"
@@ -19,54 +20,30 @@
 #include "row_exchange.h"
 #include "scatter.h"
 #include "self_check.h"
+#include "step_times.h"
 #include "units.h"
 #include "wide_halo.h"
 
 #include "atom.h"
 #include "citeme.h"
 #include "comm.h"
-#include "domain.h"
 #include "error.h"
 #include "force.h"
 #include "memory.h"
 #include "neigh_list.h"
 #include "neigh_request.h"
 #include "neighbor.h"
-#include "platform.h"
 #include "timer.h"
 #include "update.h"
 #include "utils.h"
 
 #include <algorithm>
-#include <numeric>
-#include <utility>
+#include <cstring>
 
 using namespace LAMMPS_NS;
 
 // Messages are whole strings: LAMMPS's functions that format take arguments of {fmt} or of std::format, whichever its
 // compiler had, and a plugin compiled by another would look for the wrong ones.
-
-namespace {
-
-// Adds the seconds of a scope to a sum.
-class Stopwatch {
- public:
-  explicit Stopwatch(double &sum) : sum_(sum), start_(platform::walltime()) {}
-  Stopwatch(const Stopwatch &) = delete;
-  Stopwatch &operator=(const Stopwatch &) = delete;
-  ~Stopwatch() { sum_ += platform::walltime() - start_; }
-
- private:
-  double &sum_, start_;
-};
-
-template <typename Work> auto timed(double &sum, const Work &work)
-{
-  const Stopwatch watch(sum);
-  return work();
-}
-
-}    // namespace
 
 /* ---------------------------------------------------------------------- */
 
@@ -83,15 +60,19 @@ PairMLFF::PairMLFF(LAMMPS *lmp) :
   writedata = 0;
   no_virial_fdotr_compute = 1;    // whole forces are put on owners, so f.r over ghosts would be wrong
   centroidstressflag = CENTROID_AVAIL;
+  nextra = 3;    // differences of the last check: of energy and virial an atom, of forces
+  pvector = new double[nextra]{};
   if (lmp->citeme) lmp->citeme->add(mlff::own_citation());
 }
 
 PairMLFF::~PairMLFF()
 {
   if (copymode) return;
+  delete[] pvector;
   if (allocated) {
     memory->destroy(setflag);
     memory->destroy(cutsq);
+    memory->destroy(scale_);
   }
 }
 
@@ -127,6 +108,7 @@ void PairMLFF::coeff(int narg, char **arg)
     model_ = read_model(lmp, arg[2]);
     map_elements();
     units_ = std::make_unique<mlff::Units>(mlff::units_of_style(update->unit_style));
+    tally_units_ = std::make_unique<mlff::Units>(*units_);
     make_engines();
   } catch (const mlff::Error &e) {
     error->all(FLERR, e.what());
@@ -144,9 +126,13 @@ void PairMLFF::allocate()
   const int n = atom->ntypes + 1;
   memory->create(setflag, n, n, "pair:setflag");
   memory->create(cutsq, n, n, "pair:cutsq");
+  memory->create(scale_, n, n, "pair:scale");
   map = new int[n];
-  for (int i = 1; i < n; ++i)
-    for (int j = i; j < n; ++j) setflag[i][j] = 0;
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) {
+      setflag[i][j] = 0;
+      scale_[i][j] = 1.0;
+    }
   allocated = 1;
 }
 
@@ -155,13 +141,12 @@ void PairMLFF::make_engines()
 {
   std::string failure;
   try {
-    mlff::EngineSettings settings{keywords_->precision, keywords_->jit, comm->nthreads, device(), keywords_->chunk};
+    const mlff::EngineSettings settings{keywords_->precision, keywords_->jit, comm->nthreads, device(),
+                                        keywords_->chunk};
     engine_ = make_engine(*model_, settings);
-    settings.precision = mlff::Precision::FP64;
-    settings.jit = mlff::Jit::OFF;
-    settings.chunk = mlff::SelfCheck::SLICE;
     exact_engine_.reset();
-    if (keywords_->check.when != mlff::Check::When::OFF) exact_engine_ = mlff::make_engine_torch(*model_, settings);
+    if (keywords_->check.when != mlff::Check::When::OFF)
+      exact_engine_ = mlff::make_exact_engine(*model_, settings, mlff::SelfCheck::SLICE);
     check_ = std::make_unique<mlff::SelfCheck>(keywords_->check, keywords_->precision);
   } catch (const mlff::Error &e) {
     failure = e.what();
@@ -171,19 +156,7 @@ void PairMLFF::make_engines()
 
 std::unique_ptr<mlff::Engine> PairMLFF::make_engine(const mlff::ModelFile &model, const mlff::EngineSettings &settings)
 {
-  if (settings.jit == mlff::Jit::AOT)
-    return mlff::make_engine_aot(model, mlff::aot_package_path(model.path, settings), settings);
-  return mlff::make_engine_torch(model, settings);
-}
-
-mlff::Device PairMLFF::device() const
-{
-  return {};
-}
-
-void PairMLFF::make_edge_builder()
-{
-  edge_builder_ = std::make_unique<EdgeBuilder>(lmp, element_of_type_, model_->cutoff, 1.0 / units_->length);
+  return mlff::make_engine(model, settings);
 }
 
 void PairMLFF::map_elements()
@@ -198,19 +171,19 @@ void PairMLFF::map_elements()
 void PairMLFF::init_style()
 {
   if (!engine_) error->all(FLERR, "pair_style mlff: expected 'pair_coeff * * FILE elements' before a run, found none.");
-  if (!atom->tag_enable) error->all(FLERR, "pair_style mlff: expected atoms with IDs, found 'atom_modify id no'.");
-  if (domain->dimension == 2)
-    error->all(FLERR, "pair_style mlff: expected 'dimension 3', found 'dimension 2'. Students know no flat world.");
-  check_special_bonds();
-  check_neighbor_settings();
+  InputChecks(lmp).run(model_->num_interactions, tail_flag != 0, offset_flag != 0);
 
   if (has_wide_halo())
     wide_halo_->widen(halo_width());
   else
     wide_halo_->restore();
   neighbor->add_request(this, NeighConst::REQ_FULL | (halo() > 0 ? NeighConst::REQ_GHOST : 0));
+  widen_buffers();
+}
 
-  // LAMMPS sizes its buffers by these and never checks them. hybrid styles copied ours before the file was read.
+// LAMMPS sizes its buffers by these and never checks them. hybrid styles copied ours before the file was read.
+void PairMLFF::widen_buffers()
+{
   std::size_t row_bytes = engine_->max_bytes_per_row();
   if (exact_engine_) row_bytes = std::max(row_bytes, exact_engine_->max_bytes_per_row());
   const int row = one_rank() || has_wide_halo() ? 1 : RowExchange::doubles_for(row_bytes);
@@ -219,27 +192,6 @@ void PairMLFF::init_style()
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   force->pair->comm_reverse_off = std::max(force->pair->comm_reverse_off, comm_reverse_off);
-}
-
-// With bonds present, special neighbors of weight zero are taken out of the list: O-H pairs would vanish unseen.
-void PairMLFF::check_special_bonds() const
-{
-  if (atom->molecular == Atom::ATOMIC) return;
-  const bool present[4] = {false, atom->nbonds > 0, atom->nangles > 0, atom->ndihedrals > 0};
-  for (int k = 1; k <= 3; ++k)
-    if (present[k] && force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0 && !force->kspace)
-      error->all(FLERR,
-                 "pair_style mlff: expected every neighbor within the cutoff in the list, found 'special_bonds' that "
-                 "remove 1-" +
-                     std::to_string(k + 1) + " neighbors. Use 'special_bonds lj/coul 1 1 1'.");
-}
-
-void PairMLFF::check_neighbor_settings() const
-{
-  if (neighbor->includegroup)
-    error->all(FLERR,
-               "pair_style mlff: expected neighbors of all atoms, found 'neigh_modify include', which would leave "
-               "atoms outside the group without features. Remove it.");
 }
 
 bool PairMLFF::has_wide_halo() const
@@ -277,15 +229,16 @@ bool PairMLFF::one_rank() const
 
 void PairMLFF::setup()
 {
-  *times_ = mlff::StepTimes();
+  *times_ = {.warm_up = times_->warm_up};
 }
 
 void PairMLFF::compute(int eflag, int vflag)
 {
   start_tally(eflag, vflag);
   try {
+    tally_units_->energy = scale() * units_->energy;
     refresh_rows();
-    const mlff::EdgeList edges = timed(times_->edges, [&] { return build_edges(); });
+    const mlff::EdgeList edges = mlff::timed(times_->edges, [&] { return build_edges(); });
     warm_up(edges);
     report(edges);
     const long forward = exchange_->num_forward(), reverse = exchange_->num_reverse();
@@ -293,7 +246,8 @@ void PairMLFF::compute(int eflag, int vflag)
     const mlff::Request request{!energy_only(*this)};
     const mlff::Result result = evaluate(edges, request);
     tally_energy(edges, result);
-    if (request.forces) timed(times_->scatter, [&] { scatter_forces(edges, result); });
+    if (request.forces) mlff::timed(times_->scatter, [&] { scatter_forces(edges, result); });
+    stop_where_not_finite();
     times_->forward += exchange_->num_forward() - forward;
     times_->reverse += exchange_->num_reverse() - reverse;
     if (request.forces) check(edges, result);
@@ -304,15 +258,10 @@ void PairMLFF::compute(int eflag, int vflag)
   ++times_->calls;
 }
 
-void PairMLFF::start_tally(int eflag, int vflag)
-{
-  ev_init(eflag, vflag);
-}
-
 // LAMMPS rebuilds its list now and then; rows are copied and sorted only then.
 void PairMLFF::refresh_rows()
 {
-  const Stopwatch watch(times_->edges);
+  const mlff::Stopwatch watch(times_->edges);
   const bool rebuilt = neighbor->ago == 0 || neighbor->lastcall != rows_step_ || list != rows_list_ ||
       atom->nlocal != rows_nlocal_ || atom->nghost != rows_nghost_;
   if (!rebuilt) return;
@@ -323,32 +272,10 @@ void PairMLFF::refresh_rows()
   rows_nghost_ = atom->nghost;
 }
 
-void PairMLFF::rebuild_rows()
-{
-  edge_builder_->rebuild(*list, one_rank() ? owners_of_ghosts() : std::vector<int>(), halo());
-}
-
-// Each atom sends its index to its ghosts, over any number of images, so no 'atom_modify map' is needed.
-std::vector<int> PairMLFF::owners_of_ghosts()
-{
-  std::vector<double> owner(atom->nlocal + atom->nghost);
-  std::iota(owner.begin(), owner.begin() + atom->nlocal, 0.0);
-  exchange_->set_nodes(nullptr);
-  exchange_->forward({owner.data(), mlff::Rows::Type::FLOAT64, 1});
-  return std::vector<int>(owner.begin(), owner.end());
-}
-
-mlff::EdgeList PairMLFF::build_edges()
-{
-  const mlff::EdgeList edges = edge_builder_->edges();
-  exchange_->set_nodes(edge_builder_->node_of_atom().data());
-  return edges;
-}
-
 void PairMLFF::warm_up(const mlff::EdgeList &edges)
 {
   if (warm_) return;
-  const Stopwatch watch(warm_up_seconds_);
+  const mlff::Stopwatch watch(times_->warm_up);
   engine_->limit_memory(engine_->free_bytes() / ranks_that_share_memory());
   engine_->warm_up(edges);
   warm_ = true;
@@ -366,51 +293,10 @@ void PairMLFF::report(const mlff::EdgeList &edges)
   const std::string ghosts = one_rank() ? "images mapped to their owners, no exchange"
       : has_wide_halo() ? "wide halo of " + std::to_string(halo_width()) + ", no exchange of rows" + exchange_path()
                         : "exchange of rows before each interaction but the first" + exchange_path();
+  InputChecks(lmp).masses(element_of_type_, model_->elements, units_->mass);
   if (comm->me == 0)
     utils::logmesg(lmp, mlff::opening_report(*model_, *engine_, element_of_type_, ghosts, need, edges.num_centers));
   reported_ = true;
-}
-
-// After forces and virials were added up: it uses the same scratch.
-void PairMLFF::check(const mlff::EdgeList &edges, const mlff::Result &result)
-{
-  if (!exact_engine_) return;
-  const bool at_setup = !std::exchange(checked_, true);
-  const double atoms = at_setup ? most_atoms() : 0.0;
-  if (check_->is_due(at_setup, update->ntimestep, atoms)) {
-    const mlff::Evaluated found = evaluated(edges, result);
-    check_->compare(found, evaluated(edges, exact_engine_->compute(edges, {}, ghosts())), world);
-  }
-  if (!at_setup) return;
-  if (comm->me == 0) utils::logmesg(lmp, mlff::check_report(*check_));
-  if (keywords_->check.when != mlff::Check::When::EVERY) exact_engine_.reset();
-}
-
-mlff::Evaluated PairMLFF::evaluated(const mlff::EdgeList &edges, const mlff::Result &result)
-{
-  mlff::Evaluated values;
-  const std::vector<double> energies = on_host(result.atom_energy, edges.num_owned_centers);
-  values.energy = std::accumulate(energies.begin(), energies.end(), 0.0);
-  share_forces(edges, result.gradient, mlff::FORCE_WIDTH, values.virial);
-  values.force = on_host(shares(), 3UL * edges.num_owned_centers);
-  return values;
-}
-
-double PairMLFF::most_atoms() const
-{
-  double mine = atom->nlocal, most = 0.0;
-  MPI_Allreduce(&mine, &most, 1, MPI_DOUBLE, MPI_MAX, world);
-  return most;
-}
-
-double PairMLFF::bytes_of_edges() const
-{
-  return edge_builder_->memory_usage();
-}
-
-int PairMLFF::ranks_that_share_memory() const
-{
-  return mlff::ranks_on_this_node(world);
 }
 
 mlff::GhostExchange &PairMLFF::ghosts()
@@ -429,72 +315,57 @@ mlff::Result PairMLFF::evaluate(const mlff::EdgeList &edges, const mlff::Request
   return result;
 }
 
-void PairMLFF::tally_energy(const mlff::EdgeList &edges, const mlff::Result &result)
-{
-  for (int c = 0; c < edges.num_owned_centers; ++c) {
-    const double energy = result.atom_energy[c] * units_->energy;
-    if (eflag_global) eng_vdwl += energy;
-    if (eflag_atom) eatom[edge_builder_->atom_of_center()[c]] += energy;
-  }
-}
-
 void PairMLFF::scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result)
 {
   const int width = vflag_atom || cvflag_atom ? mlff::FORCE_AND_VIRIAL_WIDTH : mlff::FORCE_WIDTH;
   double total_virial[6] = {};
   share_forces(edges, result.gradient, width, vflag_global ? total_virial : nullptr);
-  for (int k = 0; k < 6; ++k) virial[k] += total_virial[k] * units_->energy;
+  for (int k = 0; k < 6; ++k) virial[k] += total_virial[k] * tally_units_->energy;
   add_shares(edges, width);
-}
-
-// Ghosts' shares go home through an exchange of our own, with newton on and off alike.
-void PairMLFF::share_forces(const mlff::EdgeList &edges, const double *gradient, int width, double *total_virial)
-{
-  shares_.assign(static_cast<std::size_t>(edges.num_nodes) * width, 0.0);
-  mlff::scatter_edges(edges, gradient, {shares_.data(), width, total_virial});
-  if (!one_rank()) exchange_->reverse({shares_.data(), mlff::Rows::Type::FLOAT64, width});
-}
-
-void PairMLFF::add_shares(const mlff::EdgeList &edges, int width)
-{
-  for (int c = 0; c < edges.num_owned_centers; ++c) {
-    const int i = edge_builder_->atom_of_center()[c];
-    const double *share = &shares_[static_cast<std::size_t>(c) * width];
-    for (int a = 0; a < 3; ++a) atom->f[i][a] += share[a] * units_->force();
-    if (vflag_atom)
-      for (int k = 0; k < 6; ++k) vatom[i][k] += share[3 + k] * units_->energy;
-    if (cvflag_atom)
-      for (int k = 0; k < 9; ++k) cvatom[i][k] += share[3 + k] * units_->energy;
-  }
-}
-
-std::vector<double> PairMLFF::on_host(const double *values, std::size_t size) const
-{
-  return std::vector<double>(values, values + size);
-}
-
-const double *PairMLFF::shares() const
-{
-  return shares_.data();
 }
 
 /* ---------------------------------------------------------------------- */
 
 void PairMLFF::finish()
 {
+  stop_where_not_finite();
   if (!timer->has_normal()) return;
-  double mine[] = {times_->edges, times_->network, times_->exchange, times_->scatter, warm_up_seconds_};
-  double sum[5], largest[5];
-  MPI_Reduce(mine, sum, 5, MPI_DOUBLE, MPI_SUM, 0, world);
-  MPI_Reduce(mine, largest, 5, MPI_DOUBLE, MPI_MAX, 0, world);
-  warm_up_seconds_ = 0.0;
-  if (comm->me != 0) return;
-  const double n = comm->nprocs;
-  utils::logmesg(lmp,
-                 mlff::closing_report({sum[0] / n, sum[1] / n, sum[2] / n, sum[3] / n, sum[4] / n, times_->calls,
-                                       times_->forward, times_->reverse},
-                                      {largest[0], largest[1], largest[2], largest[3], largest[4]}) +
-                     check_->take_summary());
+  const mlff::StepTimes mean = mlff::mean_over_ranks(*times_, world),
+                        largest = mlff::largest_over_ranks(*times_, world);
+  times_->warm_up = 0.0;
+  if (comm->me == 0) utils::logmesg(lmp, mlff::closing_report(mean, largest) + check_->take_summary());
+}
+
+// fix adapt multiplies the energy. It is that of the whole student, which has no energies of pairs.
+double PairMLFF::scale() const
+{
+  const double first = scale_[1][1];
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      if (scale_[i][j] != first)
+        throw mlff::Error("pair_style mlff: expected one 'scale' for all types, found " + std::to_string(first) +
+                          " and " + std::to_string(scale_[i][j]) + ". Use 'pair mlff scale * *' in fix adapt.");
+  return first;
+}
+
+void PairMLFF::stop_where_not_finite()
+{
+  const NotFinite found = not_finite();
+  if (found.id == 0) return;
+  forget_not_finite();
+  error->one(FLERR,
+             "pair_style mlff: expected finite energies and forces, found others for the atom of ID " +
+                 std::to_string(found.id) + " at step " + std::to_string(found.step) +
+                 ". Look at the last positions: atoms on top of one another, or a time step that is too long. With "
+                 "'precision fp16', try 'bf16' or 'fp32'.");
+}
+
+void *PairMLFF::extract(const char *name, int &dim)
+{
+  dim = 0;
+  if (strcmp(name, "force_error_flag") == 0) return exact_engine_ ? &force_error_wanted_ : nullptr;
+  dim = 2;
+  return strcmp(name, "scale") == 0 ? scale_ : nullptr;
 }
 
 double PairMLFF::memory_usage()

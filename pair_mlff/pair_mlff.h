@@ -46,7 +46,15 @@ class PairMLFF : public Pair {
   void setup() override;
   void compute(int, int) override;
   void finish() override;
+  void *extract(const char *, int &) override;
+  void *extract_peratom(const char *, int &) override;
   double memory_usage() override;
+
+  // An atom whose energy or force is no finite number, and in which step; id 0: none.
+  struct NotFinite {
+    tagint id = 0;
+    bigint step = 0;
+  };
 
   int pack_forward_comm(int, int *, double *, int, int *) override;
   void unpack_forward_comm(int, int, double *) override;
@@ -69,9 +77,13 @@ class PairMLFF : public Pair {
   virtual void share_forces(const mlff::EdgeList &edges, const double *gradient, int width, double *total_virial);
   // Adds the shares of owned centers to LAMMPS's arrays.
   virtual void add_shares(const mlff::EdgeList &edges, int width);
+  // On a device it may be known only in a later step.
+  virtual NotFinite not_finite() const { return not_finite_; }
+  virtual void forget_not_finite() { not_finite_ = {}; }
   // Of values where the engine computes.
   virtual std::vector<double> on_host(const double *values, std::size_t size) const;
   virtual const double *shares() const;
+  virtual std::vector<int> atoms_of_owned_centers(int num_owned_centers) const;
   virtual void finish_tally() {}
   virtual double bytes_of_edges() const;
   virtual int ranks_that_share_memory() const;
@@ -85,14 +97,14 @@ class PairMLFF : public Pair {
   std::unique_ptr<mlff::ModelFile> model_;
   std::unique_ptr<RowExchange> exchange_;
   std::unique_ptr<mlff::Units> units_;
-  std::vector<int> element_of_type_;    // [ntypes + 1], -1: NULL
+  std::unique_ptr<mlff::Units> tally_units_;    // units_ with 'scale' in the energy
+  std::vector<int> element_of_type_;            // [ntypes + 1], -1: NULL
 
  private:
   void allocate();
   void make_engines();
   void map_elements();
-  void check_special_bonds() const;
-  void check_neighbor_settings() const;
+  void widen_buffers();
   bool has_wide_halo() const;
   double halo_width() const;
 
@@ -101,22 +113,28 @@ class PairMLFF : public Pair {
   void warm_up(const mlff::EdgeList &edges);
   void report(const mlff::EdgeList &edges);
   void check(const mlff::EdgeList &edges, const mlff::Result &result);
+  void show_check(const mlff::Evaluated &found, const mlff::Evaluated &exact);
   mlff::Evaluated evaluated(const mlff::EdgeList &edges, const mlff::Result &result);
   mlff::GhostExchange &ghosts();
   void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);
-  double most_atoms() const;
+  void stop_where_not_finite();
+  double scale() const;
   mlff::Result evaluate(const mlff::EdgeList &edges, const mlff::Request &request);
 
   std::unique_ptr<mlff::Keywords> keywords_;
   std::unique_ptr<mlff::Engine> engine_;
   std::unique_ptr<mlff::SelfCheck> check_;
-  std::unique_ptr<mlff::Engine> exact_engine_;    // of the check; null when it is over
+  std::unique_ptr<mlff::Engine> exact_engine_;    // of the check; null with 'check off'
   std::unique_ptr<EdgeBuilder> edge_builder_;
   std::unique_ptr<WideHalo> wide_halo_;
   std::unique_ptr<mlff::StepTimes> times_;
   std::vector<double> shares_;    // [num_nodes][3 or 12] of forces and virials, see scatter.h
   bool reported_ = false, warm_ = false, checked_ = false;
-  double warm_up_seconds_ = 0.0;    // of the next run's closing report
+
+  double **scale_ = nullptr;    // [ntypes + 1][ntypes + 1], for fix adapt; one value in all
+  NotFinite not_finite_;
+  std::vector<double> force_error_;    // [nlocal] |dF| from fp64 in the last check, in LAMMPS's units; for fix pair
+  int force_error_wanted_ = 0;         // fix pair sets it for a step
 
   // when the rows of the edge builder were made
   bigint rows_step_ = -1;

@@ -20,6 +20,13 @@ int ranks_on_this_node(MPI_Comm world)
   return static_cast<int>(std::count(all.begin(), all.end(), mine));
 }
 
+double largest_over_ranks(double mine, MPI_Comm world)
+{
+  double largest = 0.0;
+  MPI_Allreduce(&mine, &largest, 1, MPI_DOUBLE, MPI_MAX, world);
+  return largest;
+}
+
 void throw_together(const std::string &failure, MPI_Comm world)
 {
   int me = 0, ranks = 1;

@@ -24,6 +24,17 @@ std::string line(const char *label, const std::string &text)
   return text.empty() ? "" : print("  %-12s ", label) + text + "\n";
 }
 
+std::string network_text(const ModelFile &model)
+{
+  const auto parameters = static_cast<long long>(model.num_parameters);
+  if (model.is_custom())
+    return print("a module of kind custom, %lld parameters, an energy depends on atoms up to %d edges away, cutoff %g "
+                 "Angstrom",
+                 parameters, model.num_interactions, model.cutoff);
+  return print("PaiNN, %d channels, %d interactions, %d radial functions, %lld parameters, cutoff %g Angstrom",
+               model.num_channels, model.num_interactions, model.num_radial, parameters, model.cutoff);
+}
+
 std::string atoms_text(double atoms)
 {
   return atoms > 0.0 ? print(", some %.2g atoms fit into what is free", atoms) : "";
@@ -45,6 +56,16 @@ std::string in_slices_text(const MemoryNeed &memory)
       atoms_text(memory.atoms_that_fit_in_slices);
 }
 
+std::string network_text(const ModelFile &model)
+{
+  const auto parameters = static_cast<long long>(model.num_parameters);
+  if (model.is_custom())
+    return print("a module of your own (custom), %d interactions, %lld parameters, cutoff %g Angstrom",
+                 model.num_interactions, parameters, model.cutoff);
+  return print("PaiNN, %d channels, %d interactions, %d radial functions, %lld parameters, cutoff %g Angstrom",
+               model.num_channels, model.num_interactions, model.num_radial, parameters, model.cutoff);
+}
+
 }    // namespace
 
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
@@ -59,10 +80,7 @@ std::string opening_report(const ModelFile &model, const Engine &engine, const s
 
   std::string text = "pair mlff:\n";
   text += line("student", model.name + (model.date.empty() ? "" : " (" + model.date + ")") + ", " + model.path);
-  text += line("network",
-               print("PaiNN, %d channels, %d interactions, %d radial functions, %lld parameters, cutoff %g Angstrom",
-                     model.num_channels, model.num_interactions, model.num_radial,
-                     static_cast<long long>(model.num_parameters), model.cutoff));
+  text += line("network", network_text(model));
   text += line("teacher", model.teacher);
   text += line("errors", errors);
   text += line("types", types);

@@ -4,6 +4,7 @@
 #include "engine.h"
 #include "memory_need.h"
 #include "self_check.h"
+#include "step_times.h"
 
 #include <string>
 #include <vector>
@@ -19,13 +20,6 @@ std::string opening_report(const ModelFile &model, const Engine &engine, const s
 
 // The line of the check at setup.
 std::string check_report(const SelfCheck &check);
-
-// Seconds on one rank.
-struct StepTimes {
-  double edges = 0.0, network = 0.0, exchange = 0.0, scatter = 0.0;
-  double warm_up = 0.0;
-  long calls = 0, forward = 0, reverse = 0;    // evaluations; exchanges between owners and ghosts
-};
 
 // `mean` and `largest` over ranks.
 std::string closing_report(const StepTimes &mean, const StepTimes &largest);

@@ -33,6 +33,12 @@ class SelfCheck {
   // Throws Error where a difference of forces is above the bound. Collective.
   void compare(const Evaluated &found, const Evaluated &exact, MPI_Comm world);
 
+  // Of the last check, in eV/atom, eV/Å and eV/atom: of the total energy, the largest of a force's and of a virial's
+  // components.
+  double energy_difference() const { return energy_; }
+  double force_difference() const { return force_; }
+  double virial_difference() const { return virial_; }
+
   // One line on the last check, and one on all since the last call.
   std::string last_text() const;
   std::string take_summary();

@@ -8,6 +8,7 @@ namespace mlff {
 struct Units {
   double energy;    // LAMMPS energy per eV
   double length;    // LAMMPS length per Å
+  double mass;      // LAMMPS mass per g/mol
 
   double force() const { return energy / length; }
 };

@@ -16,13 +16,16 @@ void WideHalo::widen(double width)
   if (comm.mode != Comm::SINGLE)
     lmp_->error->all(FLERR,
                      "pair_style mlff: expected 'comm_modify mode single' for a wide halo of ghosts, found another "
-                     "mode. Use that, or 'ghosts exchange'.");
+                     "mode. Use that, or 'ghosts exchange' where the student can be run in parts (the built-in "
+                     "network, without 'jit aot').");
   for (int k = 0; k < 3; ++k)
     if (comm.style == Comm::TILED && domain.periodicity[k] && domain.prd[k] < width)
       lmp_->error->all(FLERR,
                        "pair_style mlff: expected periodic box lengths of at least " + std::to_string(width) +
                            ", the width of the wide halo of ghosts, with 'comm_style tiled', found " +
-                           std::to_string(domain.prd[k]) + ". Use 'comm_style brick', or 'ghosts exchange'.");
+                           std::to_string(domain.prd[k]) +
+                           ". Use 'comm_style brick', or 'ghosts exchange' where the student can be run in parts (the "
+                           "built-in network, without 'jit aot').");
   restore();
   if (comm.cutghostuser >= width) return;
   before_ = comm.cutghostuser;

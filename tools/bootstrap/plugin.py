@@ -12,8 +12,10 @@ from .steps import Step
 
 
 class PluginBuild:
-    def __init__(self, folder: Path, lammps: Lammps, venv: CheckoutVenv, options: list[str]) -> None:
-        self.folder, self.lammps, self.venv, self.options = folder, lammps, venv, options
+    def __init__(
+        self, folder: Path, lammps: Lammps, venv: CheckoutVenv, options: list[str], source: Path = settings.CHECKOUT
+    ) -> None:
+        self.folder, self.lammps, self.venv, self.options, self.source = folder, lammps, venv, options, source
 
     @property
     def plugin(self) -> Path:
@@ -36,7 +38,7 @@ class PluginBuild:
 
     def configure(self, shell: Shell, *more: str) -> None:
         definitions = [word for option in self._definitions() for word in ("-D", option)]
-        shell.run(["cmake", "-S", settings.CHECKOUT, "-B", self.folder, "-G", "Ninja", *definitions, *more])
+        shell.run(["cmake", "-S", self.source, "-B", self.folder, "-G", "Ninja", *definitions, *more])
 
     def build(self, shell: Shell) -> None:
         self.configure(shell)
@@ -46,5 +48,6 @@ class PluginBuild:
         return [
             f"LAMMPS_SOURCE_DIR={self.lammps.source}", f"LAMMPS_BUILD_DIR={self.lammps.build}",
             f"MLFF_LIBTORCH={self.venv.shared.libtorch}", f"Python3_EXECUTABLE={self.venv.python}",
-            "CMAKE_CXX_COMPILER_LAUNCHER=ccache", *self.options,
+            # paths below the sources are taken relative: another checkout finds what this one compiled
+            f"CMAKE_CXX_COMPILER_LAUNCHER=env;CCACHE_BASEDIR={self.source};CCACHE_NOHASHDIR=1;ccache", *self.options,
         ]  # fmt: skip
