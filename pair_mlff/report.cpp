@@ -56,16 +56,6 @@ std::string in_slices_text(const MemoryNeed &memory)
       atoms_text(memory.atoms_that_fit_in_slices);
 }
 
-std::string network_text(const ModelFile &model)
-{
-  const auto parameters = static_cast<long long>(model.num_parameters);
-  if (model.is_custom())
-    return print("a module of your own (custom), %d interactions, %lld parameters, cutoff %g Angstrom",
-                 model.num_interactions, parameters, model.cutoff);
-  return print("PaiNN, %d channels, %d interactions, %d radial functions, %lld parameters, cutoff %g Angstrom",
-               model.num_channels, model.num_interactions, model.num_radial, parameters, model.cutoff);
-}
-
 }    // namespace
 
 std::string opening_report(const ModelFile &model, const Engine &engine, const std::vector<int> &element_of_type,
