@@ -125,13 +125,23 @@ class Engine {
   virtual void reset_times() = 0;
 };
 
-// The engine for `engine torch`. Without LibTorch in the build it throws a sentence that says so.
+// The engine that runs a file's own program. Without LibTorch in the build it throws a sentence that says so.
 std::unique_ptr<Engine> make_engine_torch(const ModelFile &model, const EngineSettings &settings);
 
-// The engine for `engine torch` with `jit aot`, which runs a compiled student (doc/model_format.md). It exchanges no rows.
+// The engine for `jit aot`, which runs a compiled student (doc/model_format.md). It exchanges no rows.
 // `package_path` is read on each rank, and must be of this student and fit these settings and this machine.
 std::unique_ptr<Engine> make_engine_aot(const ModelFile &model, const std::string &package_path,
                                         const EngineSettings &settings);
+
+// The engine for a student of kind `custom`, which runs the file's module over the whole graph. It exchanges no rows.
+std::unique_ptr<Engine> make_engine_custom(const ModelFile &model, const EngineSettings &settings);
+
+// The engine for `engine torch`, by the kind of the file and the settings.
+std::unique_ptr<Engine> make_engine(const ModelFile &model, const EngineSettings &settings);
+
+// What the engine of such a run is compared with: the same student in double precision through the interpreter, in slices
+// of at most `chunk` centers where the student can be sliced.
+std::unique_ptr<Engine> make_exact_engine(const ModelFile &model, const EngineSettings &settings, int chunk);
 
 // Where 'mlff export NAME.pt --aot' writes the compiled student: NAME.<device>-<precision>.pt2.
 std::string aot_package_path(const std::string &student_path, const EngineSettings &settings);

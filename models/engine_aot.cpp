@@ -24,8 +24,6 @@ namespace {
 
 using torch::inductor::AOTIModelPackageLoader;
 
-constexpr int WARM_UP_CALLS = 4;    // as engine_torch.cpp, though nothing is compiled: libraries set up their kernels
-
 class EngineAot : public Engine {
  public:
   EngineAot(const ModelFile &model, const std::string &package_path, const EngineSettings &settings);
@@ -103,14 +101,11 @@ std::vector<at::Tensor> EngineAot::run(AOTIModelPackageLoader &model, const std:
   }
 }
 
+// Nothing is compiled any more, but libraries set up their kernels.
 void EngineAot::warm_up(const EdgeList &edges)
 {
-  NoExchange no_exchange;
   atom_energy_ = gradient_ = at::Tensor();
-  peak_bytes_ = peak_bytes_of(settings_.device, [&] {
-    for (const bool forces : {false, true})
-      for (int call = 0; call < WARM_UP_CALLS; ++call) compute(edges, {forces}, no_exchange);
-  });
+  peak_bytes_ = peak_bytes_of(settings_.device, [&] { call_until_warm(*this, edges); });
 }
 
 }    // namespace

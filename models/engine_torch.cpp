@@ -5,14 +5,11 @@
 #include "heap.h"
 #include "mlff_error.h"
 #include "model_file.h"
+#include "script_program.h"
 #include "torch_call.h"
 #include "torch_device.h"
 
-#include <torch/csrc/jit/runtime/graph_executor.h>
-#include <torch/version.h>
-
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -20,40 +17,12 @@ namespace mlff {
 
 namespace {
 
-constexpr int WARM_UP_CALLS = 4;    // profiling run, optimised run, and two that must already be fast
-
 // Of a plan for memory: LAMMPS's own arrays and gaps between blocks need room too.
 constexpr double SHARE_OF_MEMORY = 0.8;
 constexpr int SAMPLE_CENTERS = 4096;    // whose evaluation tells what a center takes: most of them, not their surface
 constexpr int SMALLEST_SLICE = 16;
 constexpr double VALUES_OF_AN_EDGE = 30.0;    // for each channel and interaction, at most: 18 to 30 were measured
 constexpr int NO_LIMIT = std::numeric_limits<int>::max();
-
-// The number of edges differs at each step: kernels that the optimizer of graphs compiles must take any, where by default
-// it would compile anew for each of the first sizes. Read when a program first runs, so set for the calls.
-class AnySizeScope {
- public:
-  AnySizeScope() : before_(torch::jit::getFusionStrategy())
-  {
-    torch::jit::FusionStrategy any{{torch::jit::FusionBehavior::DYNAMIC, 20}};
-    torch::jit::setFusionStrategy(any);
-  }
-  ~AnySizeScope() { torch::jit::setFusionStrategy(before_); }
-  AnySizeScope(const AnySizeScope &) = delete;
-  AnySizeScope &operator=(const AnySizeScope &) = delete;
-
- private:
-  torch::jit::FusionStrategy before_;
-};
-
-// By its text alone, which is all that TorchScript's interpreter passes on of an error of the allocators.
-bool tells_of_lack_of_memory(const std::exception &error)
-{
-  const std::string text = error.what();
-  constexpr const char *SIGNS[] = {"out of memory", "can't allocate memory", "bad_alloc"};
-  return std::any_of(std::begin(SIGNS), std::end(SIGNS),
-                     [&](const char *sign) { return text.find(sign) != std::string::npos; });
-}
 
 class EngineTorch : public Engine {
  public:
@@ -105,8 +74,7 @@ template <class Work> auto EngineTorch::in_call(Work work)
 {
   return with_errors([&] {
     const CallScope call(settings_);
-    const AnySizeScope any_size;
-    const torch::jit::GraphOptimizerEnabledGuard optimizer(settings_.jit != Jit::OFF);
+    const ScriptScope script(settings_);
     return work();
   });
 }
@@ -155,13 +123,11 @@ void EngineTorch::retreat(int num_centers, const std::string &failure)
 
 void EngineTorch::warm_up(const EdgeList &edges)
 {
-  NoExchange no_exchange;
   last_ = Evaluation();
   bytes_in_slices_ = mlff::bytes_per_center_in_slices(program_, edges);
   peak_bytes_ = peak_bytes_of(settings_.device, [&] {
     if (settings_.chunk == 0 && limit_ > 0.0 && !surely_fits(edges)) in_call([&] { plan(edges); });
-    for (const bool forces : {false, true})
-      for (int call = 0; call < WARM_UP_CALLS; ++call) compute(edges, {forces}, no_exchange);
+    call_until_warm(*this, edges);
   });
 }
 
@@ -211,12 +177,7 @@ std::size_t EngineTorch::max_bytes_per_row() const
 
 std::unique_ptr<Engine> make_engine_torch(const ModelFile &model, const EngineSettings &settings)
 {
-  try {
-    return std::make_unique<EngineTorch>(model, settings);
-  } catch (const c10::Error &error) {
-    throw Error(model.path + ": LibTorch " + TORCH_VERSION +
-                " cannot load the student's program: " + error.what_without_backtrace());
-  }
+  return with_load_errors(model, [&] { return std::make_unique<EngineTorch>(model, settings); });
 }
 
 }    // namespace mlff

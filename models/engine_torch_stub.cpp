@@ -1,4 +1,4 @@
-// Stands for engine_torch.cpp and engine_aot.cpp in a build without LibTorch.
+// Stands for engine_torch.cpp, engine_aot.cpp and engine_custom.cpp in a build without LibTorch.
 
 #include "engine.h"
 #include "mlff_error.h"
@@ -14,6 +14,11 @@ const char *const MISSING =
 }    // namespace
 
 std::unique_ptr<Engine> make_engine_torch(const ModelFile &, const EngineSettings &)
+{
+  throw Error(MISSING);
+}
+
+std::unique_ptr<Engine> make_engine_custom(const ModelFile &, const EngineSettings &)
 {
   throw Error(MISSING);
 }

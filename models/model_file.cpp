@@ -27,6 +27,7 @@ const std::string FORMAT = "mlff";
 constexpr int FORMAT_VERSION = 1;
 const std::string HEADER = "extra/mlff.json";
 const std::string WEIGHTS = "extra/mlff.safetensors";
+const std::vector<std::string> PRECISIONS = {"fp64", "fp32", "bf16", "fp16"};
 
 // An archive without our header: says what it is by the records that only its kind has.
 [[noreturn]] void throw_other_archive(const ZipArchive &archive, const std::string &path)
@@ -37,7 +38,7 @@ const std::string WEIGHTS = "extra/mlff.safetensors";
     throw Error(expected + "a .pt2 package of torch.export or AOTInductor. Name the student's .pt file.");
   if (archive.contains_below("code/"))
     throw Error(expected + "a TorchScript file without the metadata " + HEADER +
-                ". Make a student of the same model with 'mlff export'.");
+                ". Make a student of it with 'mlff wrap', or, of the built-in network, with 'mlff export'.");
   if (archive.contains("data.pkl"))
     throw Error(expected +
                 "a raw checkpoint of torch.save, which holds no program. Make a student of it with "
@@ -85,6 +86,27 @@ class Header {
   {
     if (text(field) != value) wrong(field, '"' + value + '"');
     return value;
+  }
+
+  std::string one_of(const std::string &field, const std::vector<std::string> &values) const
+  {
+    if (const std::string found = text(field); std::find(values.begin(), values.end(), found) != values.end())
+      return found;
+    wrong(field, quoted(values, " or "));
+  }
+
+  // Different words of `values`, among them `required`.
+  std::vector<std::string> some_of(const std::string &field, const std::vector<std::string> &values,
+                                   const std::string &required) const
+  {
+    const std::string expected = "a list of some of " + quoted(values, ", ") + " with \"" + required + "\" among them";
+    std::set<std::string> found;
+    for (const json &value : list(field, expected))
+      if (!value.is_string() || std::find(values.begin(), values.end(), value.get<std::string>()) == values.end() ||
+          !found.insert(value.get<std::string>()).second)
+        wrong(field, expected);
+    if (!found.contains(required)) wrong(field, expected);
+    return at(field).get<std::vector<std::string>>();
   }
 
   int integer(const std::string &field, int least) const
@@ -185,6 +207,13 @@ class Header {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isgraph(c); });
   }
 
+  static std::string quoted(const std::vector<std::string> &words, const std::string &between)
+  {
+    std::string text;
+    for (const std::string &word : words) text += (text.empty() ? "" : between) + '"' + word + '"';
+    return text;
+  }
+
   static std::string of_each_element(const std::string &what, std::size_t length)
   {
     return what + " for each of the " + std::to_string(length) + " elements";
@@ -251,6 +280,30 @@ std::string archive_checksum(const ZipArchive &archive)
   return sha256_hex(lines.data(), lines.size());
 }
 
+// What a header of each kind has besides.
+void read_painn(const Header &header, ModelFile &model)
+{
+  model.dtype = header.fixed("dtype", "float32");
+  model.precisions = PRECISIONS;
+  model.num_channels = header.integer("num_channels", 2);
+  if (model.num_channels % 2 != 0) header.wrong("num_channels", "an even number, since the readout has half as many");
+  model.num_radial = header.integer("num_radial", 1);
+  if (header.has("norm_epsilon")) model.norm_epsilon = header.positive("norm_epsilon");
+  model.reference_energies = header.numbers("reference_energies", model.elements.size());
+  model.zbl_radii = header.numbers("zbl_radii", model.elements.size());
+  for (const double radius : model.zbl_radii)    // the repulsion must have ended where a pair leaves the graph
+    if (radius <= 0.0 || 2.0 * radius > model.cutoff)
+      header.wrong("zbl_radii", "positive numbers up to half the cutoff");
+}
+
+void read_custom(const Header &header, ModelFile &model)
+{
+  model.dtype = header.one_of("dtype", {"float32", "float64"});
+  model.precisions = header.some_of("precisions", PRECISIONS, "fp64");
+  model.reference_energies = header.numbers("reference_energies", model.elements.size());
+  if (header.has("num_parameters")) model.num_parameters = header.integer("num_parameters", 0);
+}
+
 // A shape that does not fit is found here, before an engine indexes by it.
 void check_weights(const ModelFile &model)
 {
@@ -300,24 +353,19 @@ ModelFile::ModelFile(std::vector<char> bytes, const std::string &file_path) : pa
   if (!archive.contains(HEADER)) throw_other_archive(archive, path);
   const Header header = read_header(archive, path);
 
-  kind = header.fixed("kind", "painn");
+  kind = header.one_of("kind", {"painn", "custom"});
   name = one_line(header.text("name"));
   header.fixed("length_unit", "Angstrom");
   header.fixed("energy_unit", "eV");
-  dtype = header.fixed("dtype", "float32");
-  num_channels = header.integer("num_channels", 2);
-  if (num_channels % 2 != 0) header.wrong("num_channels", "an even number, since the readout has half as many");
   num_interactions = header.integer("num_interactions", 1);
-  num_radial = header.integer("num_radial", 1);
-  if (header.has("norm_epsilon")) norm_epsilon = header.positive("norm_epsilon");
-  if (header.has("fp16_gradient_scale")) fp16_gradient_scale = header.positive("fp16_gradient_scale");
   cutoff = header.positive("cutoff");
   elements = header.symbols("elements");
   atomic_numbers = header.integers("atomic_numbers", elements.size(), 1, 118);
-  reference_energies = header.numbers("reference_energies", elements.size());
-  zbl_radii = header.numbers("zbl_radii", elements.size());
-  for (const double radius : zbl_radii)    // the repulsion must have ended where a pair leaves the graph
-    if (radius <= 0.0 || 2.0 * radius > cutoff) header.wrong("zbl_radii", "positive numbers up to half the cutoff");
+  if (header.has("fp16_gradient_scale")) fp16_gradient_scale = header.positive("fp16_gradient_scale");
+  if (is_custom())
+    read_custom(header, *this);
+  else
+    read_painn(header, *this);
 
   date = header.provenance("date");
   teacher = header.provenance("teacher");
@@ -333,6 +381,7 @@ ModelFile::ModelFile(std::vector<char> bytes, const std::string &file_path) : pa
     throw Error(path + ": the header states the checksum " + one_line(sha256) + ", found " + found +
                 ": the file was changed or damaged. Copy it again from its source.");
 
+  if (is_custom()) return;    // its parameters are in the program alone
   weights = parse_safetensors(archive.read(WEIGHTS), path);
   check_weights(*this);
   for (const auto &[weight_name, weight] : weights) num_parameters += static_cast<std::int64_t>(weight.values.size());

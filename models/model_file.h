@@ -26,20 +26,21 @@ class ModelFile {
   };
 
   std::string path;
-  std::string kind;    // "painn"
+  std::string kind;    // "painn": the built-in network; "custom": another module, of which only forward() is known
   std::string name;
-  int num_channels = 0;        // F
-  int num_interactions = 0;    // T
-  int num_radial = 0;          // K
+  int num_channels = 0;        // F                          painn
+  int num_interactions = 0;    // T: an atom's energy depends on atoms up to T edges away
+  int num_radial = 0;          // K                          painn
   std::int64_t num_parameters = 0;
   double fp16_gradient_scale = 256.0;        // factor on the gradients of a backward pass in half precision
-  double norm_epsilon = 1e-8;                // under the square root of |Vv|
+  double norm_epsilon = 1e-8;                // under the square root of |Vv|, painn
   double cutoff = 0.0;                       // Å
   std::vector<std::string> elements;         // chemical symbols; EdgeList::element indexes this
   std::vector<int> atomic_numbers;           // for each element
   std::vector<double> reference_energies;    // eV, for each element
-  std::vector<double> zbl_radii;             // Å, for each element
+  std::vector<double> zbl_radii;             // Å, for each element, painn
   std::string dtype;                         // of the stored weights
+  std::vector<std::string> precisions;       // "fp64", ... that the network works in
   std::string sha256;
 
   // Provenance, for the log; empty where the file says nothing.
@@ -47,7 +48,9 @@ class ModelFile {
   std::vector<std::pair<std::string, double>> errors;    // on held-out data: what (with its unit) and how large
   std::vector<std::string> references;                   // BibTeX
 
-  std::map<std::string, Weight> weights;    // by documented name
+  std::map<std::string, Weight> weights;    // by documented name; painn
+
+  bool is_custom() const { return kind == "custom"; }
 
   // The whole file, for torch::jit::load.
   const std::vector<char> &bytes() const { return bytes_; }

@@ -2,9 +2,9 @@
 
 #include "mlff_error.h"
 #include "model_file.h"
+#include "script_program.h"
 
 #include <algorithm>
-#include <sstream>
 #include <string>
 
 namespace mlff {
@@ -32,34 +32,17 @@ void check_parameters(const torch::jit::Module &program, const ModelFile &model)
                 " parameters of mlff.safetensors, found " + std::to_string(found) + ". Export the student again.");
 }
 
-bool is_narrow(Precision precision)
-{
-  return precision == Precision::BF16 || precision == Precision::FP16;
-}
-
-at::ScalarType linear_type(Precision precision)
-{
-  return precision == Precision::BF16 ? at::kBFloat16
-      : precision == Precision::FP16  ? at::kHalf
-      : precision == Precision::FP64  ? at::kDouble
-                                      : at::kFloat;
-}
-
 }    // namespace
 
 StudentProgram::StudentProgram(const ModelFile &model, const EngineSettings &settings) :
-    geometry_type_(settings.precision == Precision::FP64 ? at::kDouble : at::kFloat), num_channels_(model.num_channels),
-    num_interactions_(model.num_interactions)
+    program_(load_program(model)), geometry_type_(mlff::geometry_type(settings.precision)),
+    num_channels_(model.num_channels), num_interactions_(model.num_interactions)
 {
-  std::istringstream archive(std::string(model.bytes().begin(), model.bytes().end()));
-  program_ = torch::jit::load(archive, torch::kCPU);
-  program_.eval();
   check_parameters(program_, model);
-  for (const auto &parameter : program_.parameters()) parameter.set_requires_grad(false);
   program_.to(at::Device(torch_device(settings.device)), geometry_type_);
-  if (is_narrow(settings.precision))
+  if (const at::ScalarType type = linear_type(settings.precision); type != geometry_type_)
     for (const auto &parameter : program_.named_parameters())
-      if (parameter.name != "embedding") parameter.value.set_data(parameter.value.to(linear_type(settings.precision)));
+      if (parameter.name != "embedding") parameter.value.set_data(parameter.value.to(type));
   if (settings.jit == Jit::FREEZE)
     program_ = torch::jit::freeze(
         program_, std::vector<std::string>{"edge_basis", "first_interaction", "interaction", "readout", "pair_energy"});

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
 #include <type_traits>
 
 namespace mlff {
@@ -89,6 +90,18 @@ at::Tensor owned_ones(const TensorGraph &graph, const at::Tensor &energy)
   return ones;
 }
 
+at::ScalarType geometry_type(Precision precision)
+{
+  return precision == Precision::FP64 ? at::kDouble : at::kFloat;
+}
+
+at::ScalarType linear_type(Precision precision)
+{
+  return precision == Precision::BF16 ? at::kBFloat16
+      : precision == Precision::FP16  ? at::kHalf
+                                      : geometry_type(precision);
+}
+
 const EngineSettings &checked(const EngineSettings &settings)
 {
   if (settings.precision == Precision::TF32 && settings.device.gpu < 0)
@@ -101,6 +114,21 @@ void check_range(const at::Tensor &gradient, const EngineSettings &settings)
 {
   if (settings.precision == Precision::FP16 && !gradient.isfinite().all().item<bool>())
     throw Error("pair_style mlff: the backward pass left the range of half precision. Use 'precision bf16' or fp32.");
+}
+
+bool tells_of_lack_of_memory(const std::exception &error)
+{
+  const std::string text = error.what();
+  constexpr const char *SIGNS[] = {"out of memory", "can't allocate memory", "bad_alloc"};
+  return std::any_of(std::begin(SIGNS), std::end(SIGNS),
+                     [&](const char *sign) { return text.find(sign) != std::string::npos; });
+}
+
+void call_until_warm(Engine &engine, const EdgeList &edges)
+{
+  NoExchange no_exchange;
+  for (const bool forces : {false, true})
+    for (int call = 0; call < WARM_UP_CALLS; ++call) engine.compute(edges, {forces}, no_exchange);
 }
 
 std::size_t peak_bytes_of(const Device &device, const std::function<void()> &work)

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -40,6 +41,10 @@ TensorGraph tensors_of(const EdgeList &edges, const Device &device, at::ScalarTy
 // 1 for owned centers, 0 for others, like `energy` [num_centers]: what each counts in a gradient on this rank.
 at::Tensor owned_ones(const TensorGraph &graph, const at::Tensor &energy);
 
+// Of edge vectors and of sums in a network; of its weights and products.
+at::ScalarType geometry_type(Precision precision);
+at::ScalarType linear_type(Precision precision);
+
 // The settings; throws Error where the device has no such precision.
 const EngineSettings &checked(const EngineSettings &settings);
 
@@ -56,10 +61,18 @@ template <class Call> auto with_errors(Call call)
     throw;
   } catch (const c10::Error &error) {
     throw Error(failed + error.what_without_backtrace());
-  } catch (const std::runtime_error &error) {    // torch::jit::JITException; packages
+  } catch (const std::exception &error) {    // torch::jit::JITException; packages
     throw Error(failed + error.what());
   }
 }
+
+// Whether an error is one of the allocators'. By its text alone, which is all that TorchScript's interpreter passes on.
+bool tells_of_lack_of_memory(const std::exception &error);
+
+// Calls of a program until they take their final time: a profiling run, an optimised run, and two that must already be fast.
+constexpr int WARM_UP_CALLS = 4;
+// So many of each kind of request.
+void call_until_warm(Engine &engine, const EdgeList &edges);
 
 // The most memory that LibTorch holds at a time during work(), in bytes, over what it held before.
 std::size_t peak_bytes_of(const Device &device, const std::function<void()> &work);

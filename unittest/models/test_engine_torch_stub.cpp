@@ -18,5 +18,6 @@ TEST(EngineTorchStub, SaysHowToGetTheEngine)
     }
   };
   expect_refusal([&] { mlff::make_engine_torch(model, {}); });
+  expect_refusal([&] { mlff::make_engine_custom(model, {}); });
   expect_refusal([&] { mlff::make_engine_aot(model, "", {}); });
 }
