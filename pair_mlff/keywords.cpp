@@ -131,4 +131,12 @@ Keywords parse_keywords(const std::vector<std::string> &words)
   return result;
 }
 
+void check_engine(const Keywords &keywords, const Engine &engine)
+{
+  if (keywords.ghosts == Ghosts::EXCHANGE && !engine.exchanges_rows())
+    throw Error(
+        "pair_style mlff: expected 'ghosts auto' or 'halo' for a student of kind custom, found 'ghosts exchange': "
+        "such a module runs as a whole, without a stop for an exchange. Use 'ghosts auto'.");
+}
+
 }    // namespace mlff

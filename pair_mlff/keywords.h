@@ -31,4 +31,7 @@ struct Keywords {
 // exclude one another.
 Keywords parse_keywords(const std::vector<std::string> &words);
 
+// Throws Error where a student's engine cannot do what a keyword asks for.
+void check_engine(const Keywords &keywords, const Engine &engine);
+
 }    // namespace mlff

@@ -144,6 +144,7 @@ void PairMLFF::make_engines()
     const mlff::EngineSettings settings{keywords_->precision, keywords_->jit, comm->nthreads, device(),
                                         keywords_->chunk};
     engine_ = make_engine(*model_, settings);
+    mlff::check_engine(*keywords_, *engine_);
     exact_engine_.reset();
     if (keywords_->check.when != mlff::Check::When::OFF)
       exact_engine_ = mlff::make_exact_engine(*model_, settings, mlff::SelfCheck::SLICE);
