@@ -143,7 +143,7 @@ class Cases:
         return self.frames[name]
 
     def tail(self, name: str) -> str:
-        text = self.log.get(name.split(".")[0]) or list(self.log.values())[-1]
+        text = self.log.get(name.split(".")[0]) or list(self.log.values())[-1]  # of the case that stopped
         return text[-3000:]
 
 
@@ -152,4 +152,4 @@ def run_cases(lammps: Lammps, folder: Path, cases: dict[str, str], ranks: int = 
     script = "".join(f'clear\nprint "CASE {name}"\n{text}\n' for name, text in cases.items())
     run = lammps.run(folder, script, ranks, fails=None)
     parts = re.split(r"^CASE (\S+)\n", run.log, flags=re.M)
-    return Cases(read_frames(folder, run.log), dict(zip(parts[1::2], parts[2::2], strict=True)))
+    return Cases(read_frames(folder, run.log), dict(zip(["", *parts[1::2]], parts[::2], strict=True)))
