@@ -1,7 +1,8 @@
-// Stands for engine_torch.cpp, engine_aot.cpp and engine_custom.cpp in a build without LibTorch.
+// Stands for engine_torch.cpp, engine_aot.cpp, engine_custom.cpp and running_torch.cpp in a build without LibTorch.
 
 #include "engine.h"
 #include "mlff_error.h"
+#include "running_torch.h"
 
 namespace mlff {
 
@@ -26,6 +27,11 @@ std::unique_ptr<Engine> make_engine_custom(const ModelFile &, const EngineSettin
 std::unique_ptr<Engine> make_engine_aot(const ModelFile &, const std::string &, const EngineSettings &)
 {
   throw Error(MISSING);
+}
+
+std::string running_libtorch()
+{
+  return "";
 }
 
 }    // namespace mlff

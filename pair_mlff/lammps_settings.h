@@ -3,6 +3,7 @@
 #pragma once
 
 #include "load_guard.h"
+#include "running_torch.h"
 
 #include "library.h"
 #include "lmptype.h"
@@ -54,6 +55,7 @@ inline mlff::BuildSettings compiled_settings()
   settings.imageint = sizeof(imageint);
   settings.mpi = std::string(MLFF_MPI) != "stubs";
   settings.mpi_library = mpi_family(MLFF_MPI);
+  settings.libtorch = MLFF_LIBTORCH_VERSION;
   return settings;
 }
 
@@ -71,6 +73,7 @@ inline mlff::BuildSettings running_settings(void *lammps)
     MPI_Get_library_version(text, &length);
     settings.mpi_library = mpi_family(std::string(text, length));
   }
+  settings.libtorch = mlff::running_libtorch();
   return settings;
 }
 

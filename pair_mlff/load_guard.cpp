@@ -5,10 +5,10 @@ namespace mlff {
 namespace {
 
 std::string refusal(const std::string &setting, const std::string &compiled, const std::string &running,
-                    const std::string &advice)
+                    const std::string &advice, const std::string &owner = "this LAMMPS")
 {
-  return "pair_style mlff is not registered: the plugin was compiled for " + setting + " " + compiled +
-      ", this LAMMPS has " + running + ". " + advice;
+  return "pair_style mlff is not registered: the plugin was compiled for " + setting + " " + compiled + ", " + owner +
+      " has " + running + ". " + advice;
 }
 
 std::string bytes(int n)
@@ -43,6 +43,11 @@ std::string load_refusal(const BuildSettings &compiled, const BuildSettings &run
     return refusal("KOKKOS layout", compiled.kokkos_layout, running.kokkos_layout, rebuild);
   if (compiled.kokkos_backends != running.kokkos_backends)
     return refusal("the Kokkos back ends", compiled.kokkos_backends, running.kokkos_backends, rebuild);
+  if (!compiled.libtorch.empty() && !running.libtorch.empty() && compiled.libtorch != running.libtorch)
+    return refusal("LibTorch", compiled.libtorch, running.libtorch,
+                   "Use Python with torch " + compiled.libtorch +
+                       ", or build the plugin with -D MLFF_LIBTORCH of that torch.",
+                   "this process");
   return "";
 }
 

@@ -1,5 +1,5 @@
-// Compares the LAMMPS that loads the plugin with the one that it was compiled for. LAMMPS checks nothing of this:
-// other integer sizes or another MPI load silently and crash later.
+// Compares LAMMPS and LibTorch of the process that loads the plugin with those that it was compiled for. LAMMPS checks
+// nothing of this: other integer sizes or another MPI load silently and crash later.
 #pragma once
 
 #include <string>
@@ -16,6 +16,8 @@ struct BuildSettings {
   std::string kokkos_precision;    // "double", "mixed", "single"
   std::string kokkos_layout;       // "legacy", "default"
   std::string kokkos_backends;     // "cuda openmp serial"
+  // of the process rather than of LAMMPS; empty where it cannot be told
+  std::string libtorch = "";    // "2.11.0"
 };
 
 // Empty when the plugin may register; else one sentence naming the setting that differs, both values and what to do.

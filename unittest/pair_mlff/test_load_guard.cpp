@@ -12,7 +12,7 @@ namespace {
 
 BuildSettings good()
 {
-  return {20260704, 8, 4, 4, true, "Open MPI", "5.0.2", "double", "legacy", "cuda openmp serial"};
+  return {20260704, 8, 4, 4, true, "Open MPI", "5.0.2", "double", "legacy", "cuda openmp serial", "2.11.0"};
 }
 
 // The refusal when the running LAMMPS differs from good() by `change`.
@@ -47,12 +47,14 @@ TEST(LoadGuard, NamesTheSettingThatDiffersWithBothValues)
               HasSubstr("KOKKOS layout legacy, this LAMMPS has default"));
   EXPECT_THAT(refusal([](auto &s) { s.kokkos_backends = "openmp"; }),
               HasSubstr("back ends cuda openmp serial, this LAMMPS has openmp"));
+  EXPECT_THAT(refusal([](auto &s) { s.libtorch = "2.9.1"; }), HasSubstr("LibTorch 2.11.0, this process has 2.9.1"));
 }
 
 TEST(LoadGuard, SaysWhatToDo)
 {
   EXPECT_THAT(refusal([](auto &s) { s.tagint = 8; }), HasSubstr("-D LAMMPS_BUILD_DIR of this LAMMPS"));
   EXPECT_THAT(refusal([](auto &s) { s.mpi_library = "MPICH"; }), HasSubstr("build the plugin again"));
+  EXPECT_THAT(refusal([](auto &s) { s.libtorch = "2.9.1"; }), HasSubstr("Use Python with torch 2.11.0, or build"));
 }
 
 TEST(LoadGuard, UnknownMpiLibrariesAreNotCompared)

@@ -1,7 +1,7 @@
 """A plugin that was compiled for another LAMMPS says so and registers nothing, and LAMMPS goes on without it.
 
-The misfits are mlffplugin.so, compiled against another version.h, with the other integer sizes, or with LAMMPS's MPI
-stubs; each of them loads without a word from LAMMPS itself.
+The misfits are mlffplugin.so, compiled against another version.h, with the other integer sizes, with LAMMPS's MPI
+stubs, or said to be for another LibTorch; each of them loads without a word from LAMMPS itself.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ SENTENCE = {
     "version": "compiled for LAMMPS version 20230802, this LAMMPS has 20",
     "sizes": "compiled for atom IDs (tagint) of ",
     "mpi": "compiled for MPI off, this LAMMPS has on",
+    "libtorch": "compiled for LibTorch 2.7.0.misfit, this process has 2.",
 }
 GOES_ON = """
 plugin list
@@ -37,6 +38,7 @@ def misfits(config: dict[str, str]) -> dict[str, Path]:
     folder = Path(config["test_plugin_dir"]) / "misfits"
     found = {path.name.removeprefix("mlff").removesuffix("plugin.so"): path for path in folder.glob("mlff*plugin.so")}
     expected = {"version", "sizes"} | ({"mpi"} if config["mpirun"] else set())
+    expected |= {"libtorch"} if config["libtorch"] else set()
     assert set(found) == expected
     return found
 
@@ -50,7 +52,9 @@ def test_misfits_are_refused_with_a_sentence_and_lammps_goes_on(
         run = plain.run(folder, f"plugin load {path}\n" + GOES_ON)
         assert run.log.count("pair_style mlff is not registered") == 1
         assert SENTENCE[setting] in run.log
-        assert "Build the plugin with -D LAMMPS_SOURCE_DIR and -D LAMMPS_BUILD_DIR of this LAMMPS." in run.log
+        advice = {"libtorch": "or build the plugin with -D MLFF_LIBTORCH of that torch."}
+        rebuild = "Build the plugin with -D LAMMPS_SOURCE_DIR and -D LAMMPS_BUILD_DIR of this LAMMPS."
+        assert advice.get(setting, rebuild) in run.log
         assert "Currently loaded plugins" in run.log and "style plugin" not in run.log
         assert len(run.thermo["Step"]) == 2
         assert SENTENCE[setting] in (folder / "log.test").read_text()
