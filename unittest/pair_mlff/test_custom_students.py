@@ -26,7 +26,7 @@ CUTOFF, NUM_INTERACTIONS, SKIN = 4.0, 2, 0.3  # of both
 BOX = np.array([18.0, 8.8, 9.1])
 # Rounding (1e-16) of sums of some tens of terms, which autograd takes in another order where nodes have other numbers,
 # and the growth of a trajectory besides
-TOLERANCE = {0: 1e-12, 200: 1e-9}
+TOLERANCE = {0: 1e-12, 200: 1e-10}
 
 SCRIPT = """
 newton          {newton}
@@ -134,10 +134,22 @@ def test_equals_python(one_rank: Run, student: Path) -> None:
         assert np.isfinite(sheared) and sheared != 0.0
 
 
-CASES = [(2, "on", "brick"), (2, "off", "tiled"), (4, "on", "brick"), (4, "off", "brick")]
+CASES = [
+    ("invariant", 2, "on", "brick"),
+    ("invariant", 2, "off", "tiled"),
+    ("invariant", 4, "on", "brick"),
+    ("invariant", 4, "off", "brick"),
+    ("painn_schnetpack", 2, "off", "brick"),
+    ("painn_schnetpack", 4, "on", "brick"),
+]
 
 
-@pytest.mark.parametrize(("ranks", "newton", "style"), CASES)
+@pytest.mark.parametrize(
+    ("student", "ranks", "newton", "style"),
+    [case for case in CASES if case[0] in NAMES],
+    indirect=["student"],
+    scope="module",
+)
 def test_equals_one_rank(
     lammps: Lammps, tmp_path: Path, student: Path, one_rank: Run, ranks: int, newton: str, style: str
 ) -> None:
@@ -218,12 +230,12 @@ class Picky(torch.nn.Module):
 
 def test_the_example_gives_the_lines_of_its_log(lammps: Lammps, tmp_path: Path) -> None:
     (tmp_path / "invariant.pt").symlink_to(EXAMPLE / "invariant.pt")
-    found = lammps.run(tmp_path, (EXAMPLE / "in.own").read_text(), 2)
+    found = lammps.run(tmp_path, (EXAMPLE / "in.own").read_text(), 2, arguments=("-var", "steps", "60"))
     expected = read_thermo((EXAMPLE / "log.expected").read_text())
-    assert list(found.thermo["Step"]) == list(expected["Step"])
+    assert list(found.thermo["Step"]) == list(expected["Step"][:4])
     for column in ("Temp", "PotEng", "TotEng"):
-        # eight decimals; rounding grows little in 0.1 ps
-        assert np.abs(found.thermo[column] - expected[column]).max() < 1e-6, column
+        # eight decimals; rounding grows little in 30 fs
+        assert np.abs(found.thermo[column] - expected[column][:4]).max() < 1e-6, column
     # kinetic and potential energy exchange 3.5 eV meanwhile
     assert np.ptp(found.thermo["TotEng"]) < 0.005
 
