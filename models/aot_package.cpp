@@ -1,7 +1,9 @@
 #include "aot_package.h"
 
+#include "json_text.h"
 #include "mlff_error.h"
 #include "model_file.h"
+#include "text.h"
 #include "zip_archive.h"
 
 #include <nlohmann/json.hpp>
@@ -56,12 +58,9 @@ std::string joined(const std::vector<std::string> &words)
 }
 
 // What a file holds, for a message: one short line.
-std::string shown(std::string text)
+std::string shown(const std::string &text)
 {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  if (text.size() > 80) text = text.substr(0, 80) + " ...";
-  return text.empty() ? "none" : text;
+  return text.empty() ? "none" : one_line(text, 80);
 }
 
 // Whatever the locale is; 0 for what is no number.
@@ -88,7 +87,7 @@ std::vector<Metadata> read_metadata(const ZipArchive &archive, const std::string
     if (record.compare(0, folder.size(), folder) != 0 || record.size() < end.size() ||
         record.compare(record.size() - end.size(), end.size(), end) != 0)
       continue;
-    const json fields = json::parse(content.begin(), content.end(), nullptr, false);
+    const auto fields = parse_json<json>(content.begin(), content.end());
     Metadata metadata;
     for (const auto &[key, value] : fields.items())
       if (value.is_string()) metadata[key] = value.get<std::string>();
@@ -164,8 +163,8 @@ void check_metadata(const Check &check, const Metadata &metadata, const ModelFil
     const auto known = INSTRUCTIONS.find(set);
     if (has.empty() || known == INSTRUCTIONS.end() || std::find(has.begin(), has.end(), known->second) != has.end())
       continue;
-    check.refuse("machine code for this processor", "instructions that it lacks (" + set + "): another machine's",
-                 "on this machine");
+    check.refuse("machine code for this processor",
+                 "instructions that it lacks (" + shown(set) + "): another machine's", "on this machine");
   }
 }
 

@@ -1,7 +1,9 @@
 #include "model_file.h"
 
+#include "json_text.h"
 #include "mlff_error.h"
 #include "safetensors.h"
+#include "text.h"
 #include "zip_archive.h"
 
 #include <nettle/base16.h>
@@ -25,6 +27,7 @@ using json = nlohmann::ordered_json;    // keeps the file's order of errors for 
 
 const std::string FORMAT = "mlff";
 constexpr int FORMAT_VERSION = 1;
+constexpr std::uintmax_t MOST_BYTES = 1U << 30;    // ranks send it to one another in one piece
 const std::string HEADER = "extra/mlff.json";
 const std::string WEIGHTS = "extra/mlff.safetensors";
 const std::vector<std::string> PRECISIONS = {"fp64", "fp32", "bf16", "fp16"};
@@ -46,12 +49,10 @@ const std::vector<std::string> PRECISIONS = {"fp64", "fp32", "bf16", "fp16"};
   throw Error(expected + "another zip archive, without the record " + HEADER + ". Name the student's .pt file.");
 }
 
-// A string for the log: one line, whatever the file holds.
-std::string one_line(std::string text)
+// A value for a message.
+std::string shown(const json &value)
 {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  return text;
+  return one_line(value.dump(-1, ' ', false, json::error_handler_t::replace), 60);
 }
 
 // The header's fields with their types. Every error names the field.
@@ -69,9 +70,7 @@ class Header {
 
   [[noreturn]] void wrong(const std::string &field, const std::string &expected) const
   {
-    std::string found = fields_.at(field).dump(-1, ' ', false, json::error_handler_t::replace);
-    if (found.size() > 60) found = found.substr(0, 60) + " ...";
-    throw Error(path_ + ": header field '" + field + "': expected " + expected + ", found " + found +
+    throw Error(path_ + ": header field '" + field + "': expected " + expected + ", found " + shown(fields_.at(field)) +
                 ". Export the student again.");
   }
 
@@ -239,14 +238,14 @@ class Header {
 Header read_header(const ZipArchive &archive, const std::string &path)
 {
   const std::vector<char> text = archive.read(HEADER);
-  const json fields = json::parse(text.begin(), text.end(), nullptr, false);
+  const auto fields = parse_json<json>(text.begin(), text.end());
   if (!fields.is_object())
     throw Error(path + ": expected a JSON object in " + HEADER + ", found something else. Export the student again.");
   const Header header(fields, path);
   const std::string expected = FORMAT + " version " + std::to_string(FORMAT_VERSION);
   const json &format = header.at("format"), &version = header.at("format_version");
   if (format != FORMAT || !version.is_number_integer() || version != FORMAT_VERSION)
-    throw Error(path + ": expected format " + expected + ", found " + format.dump() + " version " + version.dump() +
+    throw Error(path + ": expected format " + expected + ", found " + shown(format) + " version " + shown(version) +
                 ". Use a plugin that reads it, or export the student again.");
   return header;
 }
@@ -378,7 +377,7 @@ ModelFile::ModelFile(std::vector<char> bytes, const std::string &file_path) : pa
   sha256 = header.text("sha256");
   const std::string found = archive_checksum(archive);
   if (found != sha256)
-    throw Error(path + ": the header states the checksum " + one_line(sha256) + ", found " + found +
+    throw Error(path + ": the header states the checksum " + one_line(sha256, 64) + ", found " + found +
                 ": the file was changed or damaged. Copy it again from its source.");
 
   if (is_custom()) return;    // its parameters are in the program alone
@@ -392,9 +391,13 @@ ModelFile::ModelFile(std::vector<char> bytes, const std::string &file_path) : pa
 std::vector<char> ModelFile::read_bytes(const std::string &path)
 {
   std::error_code ignored;
-  std::ifstream file(path, std::ios::binary);
-  if (!file || !std::filesystem::is_regular_file(path, ignored))
+  std::ifstream file;
+  if (std::filesystem::is_regular_file(path, ignored)) file.open(path, std::ios::binary);    // a pipe would not open
+  if (!file.is_open())
     throw Error(path + ": expected a student's file, found none that can be read. Check its name and its permissions.");
+  if (const auto size = std::filesystem::file_size(path, ignored); size > MOST_BYTES)
+    throw Error(path + ": expected a student's file, found one of " + std::to_string(size) +
+                " bytes, more than any has. Name the student's .pt file.");
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 

@@ -1,6 +1,8 @@
 #include "safetensors.h"
 
+#include "json_text.h"
 #include "mlff_error.h"
+#include "text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -57,7 +59,7 @@ ModelFile::Weight parse_tensor(const json &entry, const char *data, std::uint64_
   if (!entry.is_object()) throw Error("expected an object in the table, found " + std::string(entry.type_name()));
   const auto dtype = entry.find("dtype");
   if (dtype == entry.end() || *dtype != "F32")
-    throw Error("expected dtype F32, found " + (dtype == entry.end() ? "none" : dtype->dump()));
+    throw Error("expected dtype F32, found " + (dtype == entry.end() ? "none" : one_line(dtype->dump(), 60)));
   span = data_offsets(entry);
   if (span.begin > span.end || span.end > num_bytes)
     throw Error("its data_offsets " + std::to_string(span.begin) + " .. " + std::to_string(span.end) +
@@ -68,7 +70,8 @@ ModelFile::Weight parse_tensor(const json &entry, const char *data, std::uint64_
   const std::uint64_t size = span.end - span.begin;
   const std::uint64_t count = count_values(weight.shape, num_bytes);
   if (size % sizeof(float) != 0 || count != size / sizeof(float))
-    throw Error("its shape " + entry["shape"].dump() + " does not fit its " + std::to_string(size) + " bytes");
+    throw Error("its shape " + one_line(entry["shape"].dump(), 60) + " does not fit its " + std::to_string(size) +
+                " bytes");
   weight.values.resize(count);
   if (count > 0) std::memcpy(weight.values.data(), data + span.begin, size);
   if (!std::all_of(weight.values.begin(), weight.values.end(), [](float value) { return std::isfinite(value); }))
@@ -93,7 +96,7 @@ std::map<std::string, ModelFile::Weight> parse_safetensors(const std::vector<cha
                 std::to_string(rest) + again);
 
   const char *text = content.data() + sizeof table_size;
-  const json table = json::parse(text, text + table_size, nullptr, false);
+  const auto table = parse_json<json>(text, text + table_size);
   if (!table.is_object()) throw Error(in_record + "its table is not a JSON object" + again);
 
   std::map<std::string, ModelFile::Weight> weights;
@@ -104,7 +107,7 @@ std::map<std::string, ModelFile::Weight> parse_safetensors(const std::vector<cha
     try {
       weights[name] = parse_tensor(entry, text + table_size, rest - table_size, span);
     } catch (const Error &error) {
-      throw Error(in_record + "weight '" + name + "': " + error.what() + again);
+      throw Error(in_record + "weight '" + one_line(name, 80) + "': " + error.what() + again);
     }
     spans.push_back(span);
   }

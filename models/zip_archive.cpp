@@ -1,13 +1,13 @@
 #include "zip_archive.h"
 
 #include "mlff_error.h"
+#include "text.h"
 
 #include <zip.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstring>
-#include <set>
 
 namespace mlff {
 
@@ -46,6 +46,11 @@ std::string describe_other(const std::vector<char> &bytes)
   return "found a binary file of another kind. Make a student with 'mlff export'.";
 }
 
+std::string shown(const std::string &record)
+{
+  return one_line(record, 80);
+}
+
 // Releases a zip_error_t that libzip filled.
 struct ZipError {
   zip_error_t error;
@@ -62,7 +67,7 @@ void ZipArchive::Close::operator()(zip *archive) const
   zip_discard(archive);
 }
 
-ZipArchive::ZipArchive(const std::vector<char> &bytes, const std::string &path) : path_(path), num_bytes_(bytes.size())
+ZipArchive::ZipArchive(const std::vector<char> &bytes, const std::string &path) : path_(path)
 {
   const std::string expected = path + ": expected a student written by 'mlff export' (a zip archive), ";
 
@@ -79,26 +84,34 @@ ZipArchive::ZipArchive(const std::vector<char> &bytes, const std::string &path) 
   }
 
   std::string top;
-  std::set<std::string> seen;
+  std::uint64_t unclaimed = bytes.size();
   const zip_int64_t count = zip_get_num_entries(archive_.get(), 0);
   for (zip_int64_t i = 0; i < count; ++i) {
-    const char *entry = zip_get_name(archive_.get(), static_cast<zip_uint64_t>(i), ZIP_FL_ENC_RAW);
+    const auto index = static_cast<zip_uint64_t>(i);
+    const char *entry = zip_get_name(archive_.get(), index, ZIP_FL_ENC_RAW);
     const std::string name = entry ? entry : "";
     const std::size_t slash = name.find('/');
     if (slash == std::string::npos || (i > 0 && name.substr(0, slash) != top))
-      throw Error(expected + "found an archive whose records do not share one top folder ('" + name +
+      throw Error(expected + "found an archive whose records do not share one top folder ('" + shown(name) +
                   "'). Make a student with 'mlff export'.");
     top = name.substr(0, slash);
     records_.push_back(name.substr(slash + 1));
-    if (!seen.insert(records_.back()).second)
-      throw Error(expected + "found one with two records named '" + records_.back() + "'. Export the student again.");
+    if (!index_.emplace(records_.back(), index).second)
+      throw Error(expected + "found one with two records named '" + shown(records_.back()) +
+                  "'. Export the student again.");
+    zip_stat_t stat;
+    if (zip_stat_index(archive_.get(), index, 0, &stat) != 0 || stat.comp_method != ZIP_CM_STORE) continue;
+    if (stat.size > unclaimed)
+      throw Error(expected + "found a damaged one (its records claim more than the file's " +
+                  std::to_string(bytes.size()) + " bytes). Copy or download the file again.");
+    unclaimed -= stat.size;
   }
   if (records_.empty()) throw Error(expected + "found an archive without records. Copy or download the file again.");
 }
 
 bool ZipArchive::contains(const std::string &record) const
 {
-  return std::find(records_.begin(), records_.end(), record) != records_.end();
+  return index_.contains(record);
 }
 
 bool ZipArchive::contains_below(const std::string &folder) const
@@ -109,10 +122,11 @@ bool ZipArchive::contains_below(const std::string &folder) const
 
 std::vector<char> ZipArchive::read(const std::string &record) const
 {
-  const std::string in_record = path_ + ": record '" + record + "': ";
-  const auto found = std::find(records_.begin(), records_.end(), record);
-  if (found == records_.end()) throw Error(path_ + ": expected a record '" + record + "', found none.");
-  const auto index = static_cast<zip_uint64_t>(found - records_.begin());
+  const std::string in_record = path_ + ": record '" + shown(record) + "': ";
+  const auto found = index_.find(record);
+  if (found == index_.end())
+    throw Error(path_ + ": expected a record '" + record + "', found none. Export the student again.");
+  const zip_uint64_t index = found->second;
 
   const auto broken = [&](const std::string &reason) {
     return Error(in_record + "the archive is damaged (" + reason + "). Copy or download the file again.");
@@ -123,9 +137,6 @@ std::vector<char> ZipArchive::read(const std::string &record) const
     throw Error(in_record +
                 "expected it stored without compression, found it compressed or encrypted. "
                 "Export the student again instead of repacking it.");
-  if (stat.size > num_bytes_)
-    throw broken("it claims " + std::to_string(stat.size) + " bytes in a file of " + std::to_string(num_bytes_));
-
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t *)> file(zip_fopen_index(archive_.get(), index, 0), zip_fclose);
   if (!file) throw broken(zip_strerror(archive_.get()));
   std::vector<char> content(stat.size);

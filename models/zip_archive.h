@@ -1,6 +1,8 @@
 // A zip archive in memory, as TorchScript writes it: records under one top folder whose name means nothing.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,7 +14,8 @@ namespace mlff {
 class ZipArchive {
  public:
   // Lists the records of `bytes`, which must outlive this object. Throws Error, with `path` in the message, for bytes
-  // that are no zip archive, a truncated or inconsistent one, or one without a single top folder.
+  // that are no zip archive, a truncated or inconsistent one, one without a single top folder, or one whose records claim
+  // more bytes than there are.
   ZipArchive(const std::vector<char> &bytes, const std::string &path);
 
   // Paths relative to the top folder, in the archive's order.
@@ -30,9 +33,9 @@ class ZipArchive {
   };
 
   std::string path_;
-  std::size_t num_bytes_;
   std::unique_ptr<zip, Close> archive_;
   std::vector<std::string> records_;
+  std::map<std::string, std::uint64_t> index_;    // of each record in the archive
 };
 
 }    // namespace mlff
