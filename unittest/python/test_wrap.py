@@ -35,6 +35,8 @@ class Pairs(nn.Module):
         weight = (1.0 - d / self.cutoff) ** 3
         if self.fault == "jump":
             weight = weight + 0.25
+        if self.fault == "hidden":
+            weight = weight * (1.0 + weight.detach())
         if self.fault == "kink":
             weight = 1.0 - d / self.cutoff
         if self.fault == "direction":
@@ -155,6 +157,7 @@ FAULTS = {
     "integers": r"one for each atom, found \[24\], torch.int64",
     "single precision": "expected energies of torch.float64, found torch.float32. Make tensors with dtype=rij.dtype",
     "constant": "in a way that autograd can follow",
+    "hidden": "expected a gradient that is the derivative of the energy, found",
     "infinite": "expected finite energies",
     "gradient": "expected a finite gradient by rij",
     "raises": "(?s)forward fails on a random graph: .*no such state",
