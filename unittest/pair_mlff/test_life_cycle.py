@@ -238,12 +238,16 @@ def test_restart_of_the_other_variant(
     lammps: Lammps, gentle_student: Path, tmp_path: Path, judges: dict[str, Judge], way: str
 ) -> None:
     """A restart file knows of no variant. (Without Kokkos in the run both are the host style.)"""
-    kokkos = "suffix kk\n" if "kk" in lammps.flags else "suffix off\n"
-    first, second = ("suffix off\n", kokkos) if way == "host to kk" else (kokkos, "suffix off\n")
+    kokkos = GENTLE_STYLE
+    host = f"suffix off\n{GENTLE_STYLE}\nsuffix kk\n" if "kk" in lammps.flags else GENTLE_STYLE
+    first, second = (host, kokkos) if way == "host to kk" else (kokkos, host)
     folder = write_system(tmp_path, gentle_student)
-    write = f"{first}{BEGIN} run 5\n write_restart half.restart\n run 5\n {frame('written')}"
-    read = f"{second}read_restart half.restart\n{GENTLE_STYLE}{SETTINGS}fix 1 all nve\nrun 5\n{frame('read')}"
+    begin = BEGIN.replace(GENTLE_STYLE, first)
+    write = f"{begin} run 5\n write_restart half.restart\n run 5\n {frame('written')}"
+    read = f"read_restart half.restart\n{second}{SETTINGS}fix 1 all nve\nrun 5\n{frame('read')}"
     found = run_cases(lammps, folder, {"written": write, "read": read})
+    if "kk" in lammps.flags:
+        assert ("pair mlff/kk, perpetual" in found.log["read"]) == (way == "host to kk")
     judges["gentle"].expect(found["read"])
     assert force_difference(found["read"].forces, found["written"].forces) < SAME
 
