@@ -2,6 +2,8 @@
 
 namespace mlff {
 
+constexpr double FEWEST_ATOMS = 30;
+
 MemoryNeed memory_need(const MemoryUse &mine, MPI_Comm world)
 {
   const double values[] = {mine.bytes, mine.bytes_in_slices, mine.free_bytes, mine.atoms};
@@ -10,7 +12,8 @@ MemoryNeed memory_need(const MemoryUse &mine, MPI_Comm world)
   const auto [bytes, bytes_in_slices, free_bytes, atoms] = sum;
   MemoryNeed need;
   if (atoms == 0.0) return need;
-  const double all = free_bytes > 0.0 ? bytes + free_bytes : 0.0;
+  // of a few atoms, most is what any system takes: no measure of larger ones
+  const double all = free_bytes > 0.0 && atoms >= FEWEST_ATOMS ? bytes + free_bytes : 0.0;
   const auto fit = [&](double bytes_per_atom) { return bytes_per_atom > 0.0 ? all / bytes_per_atom : 0.0; };
   need.bytes_per_atom = bytes / atoms;
   need.atoms_that_fit = fit(need.bytes_per_atom);
