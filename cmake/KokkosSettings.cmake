@@ -51,6 +51,15 @@ else()
   if(OpenMP_CXX_FOUND)
     target_link_libraries(MLFF::lammps_kokkos INTERFACE OpenMP::OpenMP_CXX)
   endif()
+  if(built_Kokkos_ENABLE_CUDA)
+    # What an installed Kokkos does by itself: its launcher passes files that use Kokkos to the compiler of LAMMPS.
+    set(launcher ${bundled}/bin/kokkos_launch_compiler)
+    set_property(GLOBAL PROPERTY RULE_LAUNCH_COMPILE "${launcher} ${built_CMAKE_CXX_COMPILER} ${CMAKE_CXX_COMPILER}")
+    target_compile_definitions(MLFF::lammps_kokkos INTERFACE KOKKOS_DEPENDENCE)
+    file(STRINGS ${LAMMPS_BUILD_DIR}/lib/kokkos/KokkosCore_config.h gpu REGEX "define KOKKOS_ARCH_[A-Z]+[0-9]+$")
+    string(REGEX MATCH "[0-9]+$" gpu "${gpu}")
+    target_compile_options(MLFF::lammps_kokkos INTERFACE -extended-lambda -Wext-lambda-captures-this -arch=sm_${gpu})
+  endif()
 endif()
 
 # Where its default device is: for the tests.
