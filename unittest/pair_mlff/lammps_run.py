@@ -96,11 +96,11 @@ class Lammps:
 
         A log of `Run` is what LAMMPS writes into its log file: without warnings of MPI or a crash.
         """
-        whole = ""
+        parts = []
         for name, script in scripts.items():
             (folder / name).mkdir(parents=True, exist_ok=True)
-            whole += f"clear\nshell cd {folder.resolve() / name}\nlog log.test\n{script}\n"
-        self.run(folder, whole, ranks)
+            parts.append(f"shell cd {folder.resolve() / name}\nlog log.test\n{script}\n")
+        self.run(folder, "clear\n".join(parts), ranks)
         return {name: read_run(folder / name, (folder / name / "log.test").read_text()) for name in scripts}
 
 
