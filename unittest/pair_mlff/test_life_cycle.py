@@ -200,7 +200,7 @@ def test_a_style_that_is_unloaded_leaves_none(one_rank: Cases) -> None:
 
 
 def test_keywords_of_an_earlier_command_are_dropped(lammps: Lammps, gentle_student: Path, tmp_path: Path) -> None:
-    script = f"{BEGIN} run 0\n pair_style mlff check off\n pair_coeff * * student.pt H O\n run 0\n"
+    script = f"{BEGIN} run 0\n pair_style mlff\n pair_coeff * * student.pt H O\n run 0\n"
     log = lammps.run(write_system(tmp_path, gentle_student), script).log
     assert re.findall(r"precision (\S+), jit (\S+),", log) == [("fp64", "off"), ("fp32", "freeze")]
 
