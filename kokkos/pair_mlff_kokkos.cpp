@@ -115,6 +115,17 @@ template <class DeviceType> void PairMLFFKokkos<DeviceType>::init_style()
   auto *request = neighbor->find_request(this);
   request->set_kokkos_host(!on_device);
   request->set_kokkos_device(on_device);
+  warn_of_idle_gpus();
+}
+
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::warn_of_idle_gpus() const
+{
+  const int ranks = mlff::ranks_on_this_node(world), gpus = lmp->kokkos->ngpus;
+  if (device().gpu >= 0 && ranks < gpus && comm->me == 0)
+    error->warning(FLERR,
+                   "pair_style mlff/kk: expected a rank for each of the " + std::to_string(gpus) +
+                       " GPUs that '-k on g' names, found " + std::to_string(ranks) +
+                       " on this node. The other GPUs are idle: start as many ranks.");
 }
 
 template <class DeviceType> mlff::Device PairMLFFKokkos<DeviceType>::device() const

@@ -54,6 +54,7 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   std::string exchange_path() const override;
 
  private:
+  void warn_of_idle_gpus() const;
   RowExchangeKokkos<DeviceType> &rows() const;
 
   std::unique_ptr<EdgeBuilderKokkos<DeviceType>> edge_builder_;
