@@ -235,7 +235,7 @@ class Trial:
         try:
             found = (program or self.program)(graph.element, graph.center, graph.neighbor, graph.rij)
         except Exception as error:  # whatever the module raises
-            raise WrapError(f"forward fails on {what}: {str(error).strip()}") from error
+            raise WrapError(f"forward fails on {what}: {str(error).strip().splitlines()[-1]}") from error
         nodes = len(graph.element)
         if not isinstance(found, torch.Tensor) or found.shape != (nodes,) or not found.is_floating_point():
             text = f"{list(found.shape)}, {found.dtype}" if isinstance(found, torch.Tensor) else type(found).__name__
