@@ -20,7 +20,7 @@ DEBIAN_PACKAGES = [
     "libzip-dev", "nlohmann-json3-dev", "nettle-dev", "pkg-config", "libopenmpi-dev", "openmpi-bin",
     "g++", "cmake", "ninja-build", "ccache", "python3-venv", "python3-dev", "xz-utils",
 ]  # fmt: skip
-DEBIAN_PACKAGES_FOR_TESTS = ["libgtest-dev", "libgmock-dev", "clang-format-14"]
+DEBIAN_PACKAGES_FOR_TESTS = ["libgtest-dev", "libgmock-dev", "clang-format-14", "libyaml-dev"]
 
 LAMMPS_PACKAGES = ["PLUGIN", "KOKKOS"]
 LAMMPS_PACKAGES_FOR_TESTS = ["MOLECULE", "MC", "EXTRA-FIX", "REPLICA"]
