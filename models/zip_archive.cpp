@@ -137,11 +137,12 @@ std::vector<char> ZipArchive::read(const std::string &record) const
     throw Error(in_record +
                 "expected it stored without compression, found it compressed or encrypted. "
                 "Export the student again instead of repacking it.");
+  const std::string other_length = "its length differs from the one stated";
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t *)> file(zip_fopen_index(archive_.get(), index, 0), zip_fclose);
   if (!file) throw broken(zip_strerror(archive_.get()));
   std::vector<char> content(stat.size);
   std::size_t size = 0;
-  // libzip compares the CRC only when a read finds the end, hence one byte more than there should be
+  // libzip compares CRC and length only when a read finds the end, hence one byte more than there should be
   for (;;) {
     char beyond;
     const bool full = size == content.size();
@@ -153,10 +154,10 @@ std::vector<char> ZipArchive::read(const std::string &record) const
       throw broken(zip_file_strerror(file.get()));
     }
     if (got == 0) break;
-    if (full) throw broken("it is longer than stated");
+    if (full) throw broken(other_length);
     size += static_cast<std::size_t>(got);
   }
-  if (size != content.size()) throw broken("it is shorter than stated");
+  if (size != content.size()) throw broken(other_length);
   return content;
 }
 

@@ -36,7 +36,8 @@ TEST(LoadGuard, NamesTheSettingThatDiffersWithBothValues)
               HasSubstr("compiled for LAMMPS version 20260704, this LAMMPS has 20250722"));
   EXPECT_THAT(refusal([](auto &s) { s.bigint = 4; }), HasSubstr("bigint of 64-bit, this LAMMPS has 32-bit"));
   EXPECT_THAT(refusal([](auto &s) { s.tagint = 8; }), HasSubstr("(tagint) of 32-bit, this LAMMPS has 64-bit"));
-  EXPECT_THAT(refusal([](auto &s) { s.imageint = 8; }), HasSubstr("(imageint) of 32-bit, this LAMMPS has 64-bit"));
+  EXPECT_THAT(refusal([](auto &s) { s.imageint = 8; }),
+              HasSubstr("image flags (imageint) of 32-bit, this LAMMPS has 64-bit"));
   EXPECT_THAT(refusal([](auto &s) { s.mpi = false; }), HasSubstr("MPI on, this LAMMPS has off"));
   EXPECT_THAT(refusal([](auto &s) { s.mpi_library = "MPICH"; }),
               HasSubstr("MPI library Open MPI, this LAMMPS has MPICH"));
@@ -46,7 +47,7 @@ TEST(LoadGuard, NamesTheSettingThatDiffersWithBothValues)
   EXPECT_THAT(refusal([](auto &s) { s.kokkos_layout = "default"; }),
               HasSubstr("KOKKOS layout legacy, this LAMMPS has default"));
   EXPECT_THAT(refusal([](auto &s) { s.kokkos_backends = "openmp"; }),
-              HasSubstr("back ends cuda openmp serial, this LAMMPS has openmp"));
+              HasSubstr("the Kokkos back ends cuda openmp serial, this LAMMPS has openmp"));
   EXPECT_THAT(refusal([](auto &s) { s.libtorch = "2.9.1"; }), HasSubstr("LibTorch 2.11.0, this process has 2.9.1"));
 }
 
