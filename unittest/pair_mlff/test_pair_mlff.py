@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,37 +28,88 @@ def system(seed: int = 3, count: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(1, 3, count), x
 
 
-def single_point(
-    lammps: Lammps, folder: Path, units: str = "metal", style: str = "precision fp64", extra: str = "", steps: int = 0
-) -> Run:
-    types, x = system()
-    scale = LENGTH[units]
-    mass = {"metal": 1.0, "real": 1.0, "electron": 1.0, "si": 1.66053906660e-27}[units]
-    write_data(folder / "data.test", scale * CELL, types, scale * x, [m * mass for m in MASSES])
-    script = f"""
-    units {units}
-    read_data data.test
-    pair_style mlff {style}
-    pair_coeff * * {STUDENT} H O
-    neighbor {1.0 * scale} bin
-    {extra}
-    thermo_style custom step pe press pxy
-    thermo_modify format float %.16g
-    dump 1 all custom 1 dump.txt id fx fy fz
-    dump_modify 1 format float %.16g
-    run {steps}
-    """
-    return lammps.run(folder, script)
+@dataclass(frozen=True)
+class Case:
+    units: str = "metal"
+    style: str = "precision fp64 check off"
+    extra: str = ""
+    steps: int = 0
+    strain: tuple[int, int, float] | None = None  # x_b += strain * x_a of a, b
+
+    def script(self, folder: Path) -> str:
+        """Writes the data file into `folder`."""
+        types, x = system()
+        scale = LENGTH[self.units]
+        mass = {"metal": 1.0, "real": 1.0, "electron": 1.0, "si": 1.66053906660e-27}[self.units]
+        deform = scale * np.eye(3)
+        if self.strain:
+            a, b, value = self.strain
+            deform[a, b] += value
+        write_data(folder / "data.test", CELL @ deform, types, x @ deform, [m * mass for m in MASSES])
+        return f"""
+        units {self.units}
+        read_data data.test
+        pair_style mlff {self.style}
+        pair_coeff * * {STUDENT} H O
+        neighbor {1.0 * scale} bin
+        {self.extra}
+        thermo_style custom step pe press pxx pyy pzz pxy pxz pyz
+        thermo_modify format float %.16g
+        dump 1 all custom 1 dump.txt id fx fy fz
+        dump_modify 1 format float %.16g
+        run {self.steps}
+        """
+
+
+JIT_MODES = ["off", "script", "freeze"]
+AGAIN = f"""
+run 1
+pair_style mlff precision fp64
+pair_coeff * * {STUDENT} H O
+"""
+PER_ATOM = """
+compute each all pe/atom
+compute sum all reduce sum c_each
+variable difference equal c_sum-pe
+fix out all ave/time 1 1 1 v_difference file difference.txt
+"""
+# lower triangular strains keep LAMMPS's form of the cell
+STRAINS = {"xx": (0, 0), "yy": (1, 1), "zz": (2, 2), "xy": (1, 0), "xz": (2, 0), "yz": (2, 1)}
+STRAIN = 1e-5
+
+CASES = {
+    "metal": Case(),
+    **{units: Case(units) for units in ("real", "electron", "si")},
+    **{f"fp64-{jit}": Case(style=f"precision fp64 jit {jit} check off") for jit in JIT_MODES},
+    **{f"fp32-{jit}": Case(style=f"engine torch precision fp32 jit {jit} check off") for jit in JIT_MODES},
+    "again": Case(style="jit off", extra=AGAIN),
+    "per-atom": Case(extra=PER_ATOM),
+    **{
+        f"{name}{sign}": Case(style="precision fp64 jit off check off", strain=(*strain, sign * STRAIN))
+        for name, strain in STRAINS.items()
+        for sign in (1, -1)
+    },
+    "log": Case(style="precision fp32 jit script", steps=3),
+    "no-timers": Case(style="jit off", extra="timer loop"),  # the last: this outlives `clear`
+}
 
 
 @pytest.fixture(scope="module")
-def metal(lammps: Lammps, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return single_point(lammps, tmp_path_factory.mktemp("metal"))
+def runs(lammps: Lammps, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    folder = tmp_path_factory.mktemp("cases")
+    found = lammps.run_each(folder, {name: case.script(folder / name) for name, case in CASES.items()})
+    found["per-atom"].log += (folder / "per-atom" / "difference.txt").read_text()
+    return found
+
+
+@pytest.fixture
+def metal(runs: dict[str, Run]) -> Run:
+    return runs["metal"]
 
 
 @pytest.mark.parametrize("units", ["real", "electron", "si"])
-def test_unit_styles_agree(lammps: Lammps, tmp_path: Path, metal: Run, units: str) -> None:
-    other = single_point(lammps, tmp_path, units)
+def test_unit_styles_agree(runs: dict[str, Run], metal: Run, units: str) -> None:
+    other = runs[units]
     force = ENERGY[units] / LENGTH[units]
     assert other.thermo["PotEng"][0] / ENERGY[units] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-9)
     # positions are scaled and scaled back: rounding, amplified by cancellation in differences of positions
@@ -66,83 +118,40 @@ def test_unit_styles_agree(lammps: Lammps, tmp_path: Path, metal: Run, units: st
     assert other.thermo["Press"][0] * BAR[units] == pytest.approx(metal.thermo["Press"][0], rel=1e-5)
 
 
-@pytest.mark.parametrize("jit", ["off", "script", "freeze"])
-def test_jit_modes_and_precisions_agree(lammps: Lammps, tmp_path: Path, metal: Run, jit: str) -> None:
-    double = single_point(lammps, tmp_path / "fp64", style=f"precision fp64 jit {jit}")
+@pytest.mark.parametrize("jit", JIT_MODES)
+def test_jit_modes_and_precisions_agree(runs: dict[str, Run], metal: Run, jit: str) -> None:
+    double, single = runs[f"fp64-{jit}"], runs[f"fp32-{jit}"]
+    assert f"precision fp64, jit {jit}" in double.log and f"precision fp32, jit {jit}" in single.log
     assert force_difference(vectors(double.dump[0], "f"), vectors(metal.dump[0], "f")) < 1e-12
-    single = single_point(lammps, tmp_path / "fp32", style=f"engine torch precision fp32 jit {jit}")
     # single precision: 6e-8 a value, some 50 neighbors times 16 channels are summed
     assert force_difference(vectors(single.dump[0], "f"), vectors(metal.dump[0], "f")) < 1e-4
     assert single.thermo["PotEng"][0] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-5)
 
 
-def test_virial_is_the_derivative_of_the_energy(lammps: Lammps, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", STRAINS)
+def test_virial_is_the_derivative_of_the_energy(runs: dict[str, Run], metal: Run, name: str) -> None:
     """Pressure from the style against finite differences of the energy of strained boxes."""
-    types, x = system()
-    eps = 1e-5
-
-    def run_strained(name: str, strain: np.ndarray) -> Run:
-        deform = np.eye(3) + strain
-        write_data(tmp_path / name / "data.test", CELL @ deform, types, x @ deform, MASSES)
-        return lammps.run(
-            tmp_path / name,
-            f"""
-            units metal
-            read_data data.test
-            pair_style mlff precision fp64
-            pair_coeff * * {STUDENT} H O
-            thermo_style custom step pe pxx pyy pzz pxy pxz pyz
-            thermo_modify format float %.16g
-            run 0
-            """,
-        )
-
-    reference = run_strained("reference", np.zeros((3, 3)))
-    volume = np.linalg.det(CELL)
     bar = 1.602176634e6  # bar per eV/Å^3
-    # lower triangular strains keep LAMMPS's form of the cell; x_b = sum_a x_a (1 + strain)_ab
-    for column, (a, b) in {
-        "Pxx": (0, 0),
-        "Pyy": (1, 1),
-        "Pzz": (2, 2),
-        "Pxy": (1, 0),
-        "Pxz": (2, 0),
-        "Pyz": (2, 1),
-    }.items():
-        strain = np.zeros((3, 3))
-        strain[a, b] = eps
-        energy = [run_strained(f"{column}{s}", s * strain).thermo["PotEng"][0] for s in (1, -1)]
-        numeric = -(energy[0] - energy[1]) / (2 * eps * volume) * bar
-        # central difference: error eps^2 relative, and energies of some 100 eV lose 1e-14/1e-5 relative
-        assert reference.thermo[column][0] == pytest.approx(numeric, rel=1e-5, abs=1.0)
+    energy = [runs[f"{name}{sign}"].thermo["PotEng"][0] for sign in (1, -1)]
+    numeric = -(energy[0] - energy[1]) / (2 * STRAIN * np.linalg.det(CELL)) * bar
+    # central difference: error eps^2 relative, and energies of some 100 eV lose 1e-14/1e-5 relative
+    assert metal.thermo[f"P{name}"][0] == pytest.approx(numeric, rel=1e-5, abs=1.0)
 
 
-def test_several_runs_and_repeated_commands(lammps: Lammps, tmp_path: Path, metal: Run) -> None:
-    extra = f"""
-    run 1
-    pair_style mlff precision fp64
-    pair_coeff * * {STUDENT} H O
-    """
-    again = single_point(lammps, tmp_path, style="jit off", extra=extra)
-    assert again.thermo["PotEng"][0] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-12)
+def test_several_runs_and_repeated_commands(runs: dict[str, Run], metal: Run) -> None:
+    assert runs["again"].log.count("Loop time") == 2
+    assert runs["again"].thermo["PotEng"][0] == pytest.approx(metal.thermo["PotEng"][0], rel=1e-12)
 
 
-def test_per_atom_energies_sum_to_the_energy(lammps: Lammps, tmp_path: Path) -> None:
-    extra = """
-    compute each all pe/atom
-    compute sum all reduce sum c_each
-    variable difference equal c_sum-pe
-    fix out all ave/time 1 1 1 v_difference file difference.txt
-    """
-    single_point(lammps, tmp_path, extra=extra)
-    assert abs(float((tmp_path / "difference.txt").read_text().split()[-1])) < 1e-10
+def test_per_atom_energies_sum_to_the_energy(runs: dict[str, Run]) -> None:
+    assert abs(float(runs["per-atom"].log.split()[-1])) < 1e-10
 
 
 # ---------------------------------------------------------------------------------------------- the log
 
 
-def test_log_has_an_opening_and_a_closing_block(lammps: Lammps, tmp_path: Path) -> None:
-    log = single_point(lammps, tmp_path, style="precision fp32 jit script", steps=3).log
+def test_log_has_an_opening_and_a_closing_block(lammps: Lammps, runs: dict[str, Run]) -> None:
+    log = runs["log"].log
     assert re.search(r"pair mlff:\n  student +\S+.*painn-tiny-v1.pt", log)
     assert re.search(r"network +PaiNN, 16 channels, 2 interactions, 8 radial functions, 6929 parameters, cutoff 5", log)
     assert re.search(r"types +1 H, 2 O", log)
@@ -159,8 +168,8 @@ def test_log_has_an_opening_and_a_closing_block(lammps: Lammps, tmp_path: Path) 
     assert "pair_style mlff" in log[log.index("CITE") :] if "CITE" in log else True
 
 
-def test_no_closing_block_without_timers(lammps: Lammps, tmp_path: Path) -> None:
-    assert "time per call" not in single_point(lammps, tmp_path, extra="timer loop").log
+def test_no_closing_block_without_timers(runs: dict[str, Run]) -> None:
+    assert "time per call" in runs["log"].log and "time per call" not in runs["no-timers"].log
 
 
 def test_student_is_found_through_lammps_potentials(
@@ -177,7 +186,7 @@ def test_student_is_found_through_lammps_potentials(
         """
         units metal
         read_data data.test
-        pair_style mlff precision fp64
+        pair_style mlff precision fp64 check off
         pair_coeff * * on-the-shelf.pt H O
         thermo_style custom step pe
         thermo_modify format float %.16g
@@ -210,9 +219,8 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistake_gets_a_sentence_and_all_ranks_stop(lammps: Lammps, tmp_path: Path, mistake: str, ranks: int) -> None:
+def test_mistake_gets_a_sentence_and_all_ranks_stop(lammps: Lammps, tmp_path: Path, mistake: str) -> None:
     command, message = MISTAKES[mistake]
     lines = {
         "units": "units metal",
@@ -227,7 +235,7 @@ def test_mistake_gets_a_sentence_and_all_ranks_stop(lammps: Lammps, tmp_path: Pa
         lines["read_data"] += "\ngroup some id 1:4\natom_modify first some"
     types, x = system()
     write_data(tmp_path / "data.test", CELL, types, x, MASSES)
-    result = lammps.run(tmp_path, "\n".join(lines.values()) + "\nfix 1 all nve\nrun 1\n", ranks, fails=True)
+    result = lammps.run(tmp_path, "\n".join(lines.values()) + "\nfix 1 all nve\nrun 1\n", 2, fails=True)
     text = " ".join(result.log.split())
     assert re.search(message, text), text[-1500:]
     assert "ERROR" in text
@@ -247,13 +255,14 @@ def test_special_bonds_that_remove_neighbors_are_refused(lammps: Lammps, tmp_pat
     bond_coeff * 1.0
     create_bonds single/bond 1 1 2
     special_bonds lj/coul {{weight}} {{weight}} {{weight}}
-    pair_style mlff precision fp64
+    pair_style mlff precision fp64 check off
     pair_coeff * * {STUDENT} H O
     thermo_style custom step pe
     run 0
     """
-    refused = lammps.run(tmp_path / "0", script.format(weight=0), fails=True)
+    refused = lammps.run(tmp_path, script.format(weight=0), fails=True)
     assert "special_bonds' that remove 1-2 neighbors" in " ".join(refused.log.split())
-    kept = lammps.run(tmp_path / "1", script.format(weight=1))
-    without_bonds = lammps.run(tmp_path / "2", script.format(weight=0).replace("create_bonds single/bond 1 1 2", ""))
-    assert kept.thermo["PotEng"][0] == pytest.approx(without_bonds.thermo["PotEng"][0], rel=1e-12)
+    without_bonds = script.format(weight=0).replace("create_bonds single/bond 1 1 2", "")
+    found = lammps.run_each(tmp_path, {"kept": script.format(weight=1), "without": without_bonds})
+    energy = {name: run.thermo["PotEng"][0] for name, run in found.items()}
+    assert energy["kept"] == pytest.approx(energy["without"], rel=1e-12)
