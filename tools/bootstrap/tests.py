@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from . import settings, verdict
+from . import faults, settings, verdict
 from .failure import Failure
 from .plugin import PluginBuild
 from .progress import duration
@@ -36,6 +36,7 @@ class Suite:
             *self.build_and_test_steps(),
             Step("unit tests with AddressSanitizer and UBSan", 240, _never, self._sanitize),
             Step("configure without a CUDA toolkit", 10, _never, self._configure_without_cuda),
+            Step("planted faults", 150, _never, self._plant_faults),
         ]
 
     def build_and_test_steps(self) -> list[Step]:
@@ -87,6 +88,19 @@ class Suite:
         bare = PluginBuild(folder, self.build.lammps, self.build.venv, self.build.options)
         bare.configure(shell, *WITHOUT_CUDA)
         self.total.passed += 1
+
+    def _plant_faults(self, shell: Shell) -> None:
+        chosen = [fault for fault in faults.read_faults() if fault.in_ci]
+        field = faults.Field(self.build.lammps, self.build.venv, self.build.options)
+        field.prepare(shell)
+        for number, fault in enumerate(chosen):
+            shell.progress.update(number / len(chosen))
+            if field.finds(fault, shell):
+                self.total.passed += 1
+            else:
+                self.total.failed.append(
+                    f"planted fault '{fault.row}': expected {fault.test} to fail with it, it passed"
+                )
 
     # ---- ctest and its cases
     def _ctest(self, shell: Shell, folder: Path, selection: list[str], start: float = 0.0) -> None:
