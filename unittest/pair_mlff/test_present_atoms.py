@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +20,13 @@ ARGON = 4
 TOLERANCE = 1e-11
 
 HYBRID = f"""
-pair_style      hybrid/overlay mlff precision fp64 lj/cut 5.0
+pair_style      hybrid/overlay mlff precision fp64 check off lj/cut 5.0
 pair_coeff      * * mlff {STUDENT} H C O NULL
 pair_coeff      1*3 4 lj/cut 0.0 3.0
 pair_coeff      4 4 lj/cut 0.0 3.0
 """
 ALONE = f"""
-pair_style      mlff precision fp64
+pair_style      mlff precision fp64 check off
 pair_coeff      * * {STUDENT} H C O H
 """
 
@@ -34,34 +37,76 @@ def atoms(count: int = 70) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(1, 4, count), x
 
 
-def run(
-    lammps: Lammps,
-    folder: Path,
-    kinds: np.ndarray,
-    x: np.ndarray,
-    pair: str,
-    ranks: int = 1,
-    between: str = "",
-    steps: int = 0,
-) -> Run:
+@dataclass(frozen=True)
+class Case:
     """Energies and forces of a first run, then `between`, and a second run, which the result holds."""
-    write_data(folder / "data.test", np.diag(BOX), kinds, x, MASSES)
-    script = f"""
-    units           metal
-    atom_modify     map yes
-    processors      * 1 1
-    read_data       data.test
-    {pair}
-    neighbor        0.5 bin
-    thermo_style    custom step atoms pe press
-    thermo_modify   format float %.16g
-    run             {steps}
-    {between}
-    dump            1 all custom 1 dump.txt id type x y z fx fy fz
-    dump_modify     1 format float %.16g
-    run             0
-    """
-    return lammps.run(folder, script, ranks)
+
+    kinds: np.ndarray
+    x: np.ndarray
+    pair: str
+    ranks: tuple[int, ...] = (1,)
+    between: str = ""
+
+    def script(self, folder: Path) -> str:
+        """Writes the data file into `folder`."""
+        write_data(folder / "data.test", np.diag(BOX), self.kinds, self.x, MASSES)
+        return f"""
+        units           metal
+        atom_modify     map yes
+        processors      * 1 1
+        read_data       data.test
+        {self.pair}
+        neighbor        0.5 bin
+        thermo_style    custom step atoms pe press
+        thermo_modify   format float %.16g
+        run             0
+        {self.between}
+        dump            1 all custom 1 dump.txt id type x y z fx fy fz
+        dump_modify     1 format float %.16g
+        run             0
+        """
+
+
+def build_cases() -> dict[str, Case]:
+    kinds, x = atoms()
+    argon = np.where(np.arange(len(kinds)) % 3 == 0, ARGON, kinds)
+    gone = np.arange(len(kinds)) % 5 == 0
+    ids = " ".join(str(i + 1) for i in np.flatnonzero(gone))
+    creation = "\n".join(
+        f"create_atoms {kind} single {float(p[0])!r} {float(p[1])!r} {float(p[2])!r}"
+        for kind, p in zip(kinds[gone], x[gone], strict=True)
+    )
+    changed = np.where(np.arange(len(kinds)) < 10, 2, kinds)
+    few, few_x = atoms(40)
+    return {
+        "whole": Case(kinds, x, ALONE),
+        "mixed": Case(argon, x, HYBRID, (1, 2, 4)),
+        "without argon": Case(kinds[argon != ARGON], x[argon != ARGON], ALONE),
+        "only argon": Case(np.full(20, ARGON), x[:20], HYBRID, (1, 2)),
+        "deleted": Case(kinds, x, ALONE, (1, 4), f"group gone id {ids}\ndelete_atoms group gone compress no"),
+        "left": Case(kinds[~gone], x[~gone], ALONE),
+        "created": Case(kinds[~gone], x[~gone], ALONE, (1, 4), creation),
+        "types set": Case(kinds, x, ALONE, (1, 2), "set atom 1*10 type 2"),
+        "types given": Case(changed, x, ALONE),
+        "swap": Case(few, few_x, ALONE, (2,), "fix 1 all atom/swap 1 20 4711 300.0 types 1 2 ke no\nrun 3"),
+    }
+
+
+CASES = build_cases()
+
+
+@pytest.fixture(scope="module")
+def run(lammps: Lammps, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """The run of a case; all on as many ranks are in one process."""
+
+    @functools.cache
+    def run_together(ranks: int) -> dict[str, Run]:
+        folder = tmp_path_factory.mktemp(f"ranks{ranks}")
+        names = [name for name, case in CASES.items() if ranks in case.ranks]
+        scripts = {name.replace(" ", "-"): CASES[name].script(folder / name.replace(" ", "-")) for name in names}
+        return dict(zip(names, lammps.run_each(folder, scripts, ranks).values(), strict=True))
+
+    return lambda name, ranks=1: run_together(ranks)[name]
 
 
 def expect_equal(found: Run, expected: Run) -> None:
@@ -74,66 +119,41 @@ def expect_equal(found: Run, expected: Run) -> None:
         assert found.thermo[column][-1] == pytest.approx(expected.thermo[column][-1], rel=TOLERANCE)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_null_types_are_not_seen(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
+@pytest.mark.parametrize("ranks", CASES["mixed"].ranks)
+def test_null_types_are_not_seen(run: Callable[..., Run], ranks: int) -> None:
     """Beside argon of zero well depth, among the others in LAMMPS's arrays, forces are those without it."""
-    kinds, x = atoms()
-    mixed = kinds.copy()
-    mixed[::3] = ARGON
-    seen = mixed != ARGON
-    found = run(lammps, tmp_path / "mixed", mixed, x, HYBRID, ranks)
-    expected = run(lammps, tmp_path / "alone", kinds[seen], x[seen], ALONE)
+    found = run("mixed", ranks)
     (frame,) = found.dump.values()
     present = frame["type"] != ARGON
-    assert present.sum() == seen.sum()
+    assert present.sum() == len(CASES["without argon"].x)
     assert np.all(vectors(frame, "f")[~present] == 0.0)
-    found.dump[0] = {name: values[present] for name, values in frame.items()}
-    expect_equal(found, expected)
+    seen = replace(found, dump={0: {name: values[present] for name, values in frame.items()}})
+    expect_equal(seen, run("without argon"))
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_all_types_null_is_zero(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
+@pytest.mark.parametrize("ranks", CASES["only argon"].ranks)
+def test_all_types_null_is_zero(run: Callable[..., Run], ranks: int) -> None:
     """No node on any rank."""
-    kinds, x = atoms(20)
-    only_argon = run(lammps, tmp_path, np.full_like(kinds, ARGON), x, HYBRID, ranks)
+    only_argon = run("only argon", ranks)
     assert only_argon.thermo["PotEng"][-1] == 0.0
     (frame,) = only_argon.dump.values()
-    assert np.all(vectors(frame, "f") == 0.0)
+    assert len(frame["id"]) == 20 and np.all(vectors(frame, "f") == 0.0)
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_deleted_and_created_atoms(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
-    kinds, x = atoms()
-    gone = np.arange(len(kinds)) % 5 == 0
-    ids = " ".join(str(i + 1) for i in np.flatnonzero(gone))
-    deletion = f"group gone id {ids}\ndelete_atoms group gone compress no"
-    left = run(lammps, tmp_path / "left", kinds[~gone], x[~gone], ALONE)
-    expect_equal(run(lammps, tmp_path / "deleted", kinds, x, ALONE, ranks, deletion), left)
-
-    creation = "\n".join(
-        f"create_atoms {kind} single {float(p[0])!r} {float(p[1])!r} {float(p[2])!r}"
-        for kind, p in zip(kinds[gone], x[gone], strict=True)
-    )
-    whole = run(lammps, tmp_path / "whole", kinds, x, ALONE)
-    expect_equal(run(lammps, tmp_path / "created", kinds[~gone], x[~gone], ALONE, ranks, creation), whole)
+@pytest.mark.parametrize("ranks", CASES["deleted"].ranks)
+def test_deleted_and_created_atoms(run: Callable[..., Run], ranks: int) -> None:
+    expect_equal(run("deleted", ranks), run("left"))
+    expect_equal(run("created", ranks), run("whole"))
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_types_that_change_between_runs(lammps: Lammps, tmp_path: Path, ranks: int) -> None:
-    kinds, x = atoms()
-    changed = kinds.copy()
-    changed[:10] = 2
-    expected = run(lammps, tmp_path / "expected", changed, x, ALONE)
-    between = "set atom 1*10 type 2"
-    expect_equal(run(lammps, tmp_path / "changed", kinds, x, ALONE, ranks, between), expected)
+@pytest.mark.parametrize("ranks", CASES["types set"].ranks)
+def test_types_that_change_between_runs(run: Callable[..., Run], ranks: int) -> None:
+    expect_equal(run("types set", ranks), run("types given"))
 
 
-def test_energy_alone_has_no_backward_pass(lammps: Lammps, tmp_path: Path) -> None:
+def test_energy_alone_has_no_backward_pass(run: Callable[..., Run]) -> None:
     """fix atom/swap asks for energies alone: rows travel forward T - 1 times, and no gradients or forces come back."""
-    kinds, x = atoms(40)
-    swap = "fix 1 all atom/swap 1 20 4711 300.0 types 1 2 ke no"
-    log = run(lammps, tmp_path, kinds, x, ALONE, 2, f"{swap}\nrun 3").log
-    exchanges = re.findall(r"exchanges per call: ([\d.]+) forward, ([\d.]+) reverse", log)
+    exchanges = re.findall(r"exchanges per call: ([\d.]+) forward, ([\d.]+) reverse", run("swap", 2).log)
     before, swapping, _ = [(float(forward), float(reverse)) for forward, reverse in exchanges]
     assert before == (2, 3)
     assert swapping[0] == 2
