@@ -126,7 +126,7 @@ def partner_script(name: str, hybrid: str, student: Path) -> str:
         every = coefficients | (NOT_ARGON if name == "argon" and hybrid != "hybrid" else {})
         scale = {"hybrid/scaled": ("0.75", "0.25")}.get(hybrid, ("", ""))
         lines = [
-            f"pair_style {hybrid} {scale[0]} {MLFF} {scale[1]} {style}",
+            f"pair_style {hybrid} {scale[1]} {style} {scale[0]} {MLFF}",  # the student adds to what is there
             f"pair_coeff * * mlff {student} H O NULL",
             *(f"pair_coeff {types} {word} {words}" for types, words in every.items()),
         ]
