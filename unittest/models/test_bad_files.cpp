@@ -32,7 +32,7 @@ namespace {
 using mlff::ModelFile;
 
 const std::string NAME = "bad.pt";
-constexpr unsigned MOST_SECONDS = 60;    // of a case; the slowest takes one under the sanitizers
+constexpr unsigned MOST_SECONDS = 300;    // of a case; the slowest takes one on a machine that is free
 
 // ---------------------------------------------------------------- a case that crashes or hangs is named
 
