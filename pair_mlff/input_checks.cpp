@@ -26,14 +26,14 @@ void InputChecks::warn(const std::string &sentence) const
   if (lmp_->comm->me == 0) lmp_->error->warning(FLERR, "pair_style mlff: " + sentence);
 }
 
-void InputChecks::run(int num_interactions, bool tail, bool shift) const
+void InputChecks::run(bool tail, bool shift) const
 {
   atoms();
   pair_modify(tail, shift);
   special_bonds();
   neighbor_settings();
   ghost_settings();
-  heat_flux(num_interactions);
+  heat_flux();
 }
 
 void InputChecks::atoms() const
@@ -88,17 +88,17 @@ void InputChecks::ghost_settings() const
          "outside the group would be missed as neighbors. Remove it.");
 }
 
-// The flux needs dE_j/dr_i of each atom's energy. From sums over edges it is right where an energy depends on its own
-// neighbors alone. Fan et al., Phys. Rev. B 92, 094301 (2015).
-void InputChecks::heat_flux(int num_interactions) const
+// The flux needs dE_j/dr_i of each atom's energy: with one interaction, all of an edge's virial at its neighbor, where our
+// virials of atoms have half at each end; with more, gradients that no sum over edges has. Fan et al., Phys. Rev. B 92,
+// 094301 (2015).
+void InputChecks::heat_flux() const
 {
-  if (num_interactions == 1) return;
   for (const Compute *compute : lmp_->modify->get_compute_list())
     if (std::string(compute->style).rfind("heat/flux", 0) == 0)
-      stop("expected no 'compute heat/flux' with a student of more than one interaction, found compute '" +
-           std::string(compute->id) +
-           "'. Its flux would be wrong: energies depend on neighbors of neighbors. Use 'fix thermal/conductivity' or "
-           "'fix ehex'.");
+      stop("expected no 'compute heat/flux', found compute '" + std::string(compute->id) +
+           "'. Its flux would be wrong: it is made for energies of pairs, and those of a student depend on all "
+           "neighbors "
+           "at once. Use 'fix thermal/conductivity' or 'fix ehex'.");
 }
 
 void InputChecks::masses(const std::vector<int> &element_of_type, const std::vector<std::string> &symbols,

@@ -12,8 +12,8 @@ class InputChecks {
  public:
   explicit InputChecks(class LAMMPS *lmp) : lmp_(lmp) {}
 
-  // num_interactions: of the student. tail, shift: as 'pair_modify' set them.
-  void run(int num_interactions, bool tail, bool shift) const;
+  // tail, shift: as 'pair_modify' set them.
+  void run(bool tail, bool shift) const;
 
   // Warns where a mass is not that of the element which pair_coeff gave to a type. element_of_type[ntypes + 1]: index into
   // `symbols`, -1 for NULL; gram_per_mole: as a mass of LAMMPS.
@@ -26,7 +26,7 @@ class InputChecks {
   void special_bonds() const;
   void neighbor_settings() const;
   void ghost_settings() const;
-  void heat_flux(int num_interactions) const;
+  void heat_flux() const;
   void stop(const std::string &sentence) const;
   void warn(const std::string &sentence) const;
 

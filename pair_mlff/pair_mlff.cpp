@@ -38,6 +38,7 @@
 #include "utils.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 using namespace LAMMPS_NS;
@@ -55,7 +56,6 @@ PairMLFF::PairMLFF(LAMMPS *lmp) :
   restartinfo = 0;
   one_coeff = 1;
   manybody_flag = 1;
-  reinitflag = 0;
   respa_enable = 0;
   writedata = 0;
   no_virial_fdotr_compute = 1;    // whole forces are put on owners, so f.r over ghosts would be wrong
@@ -172,7 +172,7 @@ void PairMLFF::map_elements()
 void PairMLFF::init_style()
 {
   if (!engine_) error->all(FLERR, "pair_style mlff: expected 'pair_coeff * * FILE elements' before a run, found none.");
-  InputChecks(lmp).run(model_->num_interactions, tail_flag != 0, offset_flag != 0);
+  InputChecks(lmp).run(tail_flag != 0, offset_flag != 0);
 
   if (has_wide_halo())
     wide_halo_->widen(halo_width());
@@ -248,7 +248,10 @@ void PairMLFF::compute(int eflag, int vflag)
     const mlff::Result result = evaluate(edges, request);
     tally_energy(edges, result);
     if (request.forces) mlff::timed(times_->scatter, [&] { scatter_forces(edges, result); });
-    stop_where_not_finite();
+    if (request.forces)
+      stop_where_not_finite();
+    else
+      refuse_where_not_finite();
     times_->forward += exchange_->num_forward() - forward;
     times_->reverse += exchange_->num_reverse() - reverse;
     if (request.forces) check(edges, result);
@@ -340,13 +343,16 @@ void PairMLFF::finish()
 // fix adapt multiplies the energy. It is that of the whole student, which has no energies of pairs.
 double PairMLFF::scale() const
 {
-  const double first = scale_[1][1];
+  const double *first = nullptr;
   for (int i = 1; i <= atom->ntypes; ++i)
-    for (int j = i; j <= atom->ntypes; ++j)
-      if (scale_[i][j] != first)
-        throw mlff::Error("pair_style mlff: expected one 'scale' for all types, found " + std::to_string(first) +
+    for (int j = i; j <= atom->ntypes; ++j) {
+      if (map[i] < 0 || map[j] < 0) continue;
+      if (!first) first = &scale_[i][j];
+      if (scale_[i][j] != *first)
+        throw mlff::Error("pair_style mlff: expected one 'scale' for all types, found " + std::to_string(*first) +
                           " and " + std::to_string(scale_[i][j]) + ". Use 'pair mlff scale * *' in fix adapt.");
-  return first;
+    }
+  return first ? *first : 1.0;
 }
 
 void PairMLFF::stop_where_not_finite()
@@ -359,6 +365,14 @@ void PairMLFF::stop_where_not_finite()
                  std::to_string(found.id) + " at step " + std::to_string(found.step) +
                  ". Look at the last positions: atoms on top of one another, or a time step that is too long. With "
                  "'precision fp16', try 'bf16' or 'fp32'.");
+}
+
+// A trial of Monte Carlo that puts atoms on top of one another: a number that is none would spoil averages.
+void PairMLFF::refuse_where_not_finite()
+{
+  if (not_finite().id == 0) return;
+  forget_not_finite();
+  eng_vdwl = HUGE_VAL;
 }
 
 void *PairMLFF::extract(const char *name, int &dim)

@@ -118,6 +118,7 @@ class PairMLFF : public Pair {
   mlff::GhostExchange &ghosts();
   void scatter_forces(const mlff::EdgeList &edges, const mlff::Result &result);
   void stop_where_not_finite();
+  void refuse_where_not_finite();
   double scale() const;
   mlff::Result evaluate(const mlff::EdgeList &edges, const mlff::Request &request);
 
