@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "pair_mlff"), str(HERE.parent / "models" / "python")]
+sys.path[:0] = [str(HERE / "pair_mlff"), str(HERE / "models"), str(HERE.parent / "models" / "python")]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--config", help="test_config.json of the build folder")
     parser.addoption("--plugin-dir", help="folder of the plugin under test (default: that of the build)")
-    parser.addoption("--aot-precisions", default="fp64 fp16", help="which of fp64 fp32 tf32 bf16 fp16 to compile")
+    parser.addoption("--aot-precisions", default="fp64 fp16", help="which of fp64 fp32 tf32 bf16 fp16 to test")
     parser.addoption("--lammps-flags", default="", help="further words for lmp, such as '-k on t 2 -sf kk'")
 
 

@@ -3,9 +3,13 @@
 //
 //   #include "engine_tests.h"
 //   std::unique_ptr<mlff::Engine> make(const mlff::ModelFile &model, const mlff::EngineSettings &settings) { ... }
-//   INSTANTIATE_TEST_SUITE_P(Mine, EngineTest, testing::Combine(STUDENTS, testing::Values(...)), case_name);
+//   INSTANTIATE_TEST_SUITE_P(Mine, ReferenceTest, testing::Combine(STUDENTS, testing::Values(...)), case_name);
 //
-// An engine that exchanges rows between ranks instantiates ExchangeTest, too.
+// and the same with
+//   ReferenceTest   every setting: energies and gradients are the stored ones
+//   DerivativeTest  those in double precision: gradients are differences of energies
+//   EngineTest      one setting for each of the engine's own paths: all that must hold besides
+//   ExchangeTest    the same, where the engine exchanges rows between ranks
 //
 // Each test runs for both reference students (T = 2 and T = 3). The stored energies and gradients come from the Python
 // student in double precision (unittest/reference/make_reference.py).
@@ -98,6 +102,23 @@ inline Graph graph_of(const std::vector<int> &element, const std::vector<Vector>
     graph.end_row();
   }
   return graph;
+}
+
+// As many copies of `graph` that do not see each other.
+inline Graph copies_of(const Graph &graph, int count)
+{
+  Graph result;
+  for (int copy = 0; copy < count; ++copy) {
+    const int first = result.num_nodes();
+    result.element.insert(result.element.end(), graph.element.begin(), graph.element.end());
+    for (int i = 0; i < graph.num_centers(); ++i) {
+      for (int e = graph.first_edge[i]; e < graph.first_edge[i + 1]; ++e)
+        result.add_edge(first + graph.neighbor[e], graph.rij[e]);
+      result.end_row();
+    }
+  }
+  result.num_owned_centers = result.num_nodes();
+  return result;
 }
 
 // Node `order[n]` of `graph` becomes node n, the edges of a row come in a random order.
@@ -489,46 +510,47 @@ class EngineTest : public testing::TestWithParam<EngineCase> {
   std::vector<Graph> graphs_;
 };
 
+class ReferenceTest : public EngineTest {};
+class DerivativeTest : public EngineTest {};
 class ExchangeTest : public EngineTest {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ReferenceTest);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DerivativeTest);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ExchangeTest);
 
 // Three rounds, because a just-in-time compiler specialises after the first calls, and the shapes change meanwhile.
-TEST_P(EngineTest, EqualsTheStoredReference)
+TEST_P(ReferenceTest, EqualsTheStoredOneWithAndWithoutForces)
 {
   for (int round = 0; round < 3; ++round)
-    for (const Graph &graph : graphs_)
-      expect_equal(evaluate(graph), stored(graph), graph, graph.name + ", round " + std::to_string(round));
+    for (const Graph &graph : graphs_) {
+      const std::string what = graph.name + ", round " + std::to_string(round);
+      Output expected = stored(graph);
+      expect_equal(evaluate(graph), expected, graph, what);
+      expected.gradient.clear();
+      expect_equal(evaluate(graph, false), expected, graph, what + ", energy alone");    // and a null gradient
+    }
 }
 
 // Five-point differences: truncation h^4 / 30 of the fifth derivative, rounding some 1e-16 |E| / h. With h = 2e-4 Å
 // and lengths of 0.05 Å in the bent network and on the ZBL wall (fifth derivative = gradient / length^4) both lie
-// between 1e-11 and 1e-8 of the gradient.
-TEST_P(EngineTest, GradientIsTheDerivativeOfTheEnergy)
+// between 1e-11 and 1e-8 of the gradient. The twelve displacements of an edge are copies in one graph.
+TEST_P(DerivativeTest, GradientIsTheDerivativeOfTheEnergy)
 {
-  EngineSettings in_double = settings_;    // differences of single precision would drown
-  in_double.precision = Precision::FP64;
-  const std::unique_ptr<Engine> reference = make(model_, in_double);
-  NoExchange none;
+  ASSERT_EQ(settings_.precision, Precision::FP64) << "differences of single precision would drown";
   const double h = 2e-4;
+  const std::array<double, 4> steps{h, -h, 2 * h, -2 * h}, factors{8.0, -8.0, -1.0, 1.0};
   for (const char *name : {"triple", "walls", "cluster"}) {
-    Graph graph = this->graph(name);
-    const Output output = evaluate(graph);
-    std::vector<Vector> numeric(graph.num_edges());
-    const auto energy_at = [&](double &x, double origin, double step) {
-      x = origin + step;
-      const double energy = evaluate(*reference, graph.view(), none, false).energy;
-      x = origin;
-      return energy;
-    };
-    for (int e = 0; e < graph.num_edges(); ++e)
-      for (int d = 0; d < 3; ++d) {
-        double &x = graph.rij[e][d];
-        const double origin = x;
-        numeric[e][d] = (8.0 * (energy_at(x, origin, h) - energy_at(x, origin, -h)) -
-                         (energy_at(x, origin, 2 * h) - energy_at(x, origin, -2 * h))) /
-            (12.0 * h);
+    const Graph &graph = this->graph(name);
+    std::vector<Vector> numeric(graph.num_edges(), Vector{});
+    for (int e = 0; e < graph.num_edges(); ++e) {
+      Graph displaced = copies_of(graph, 12);
+      for (int copy = 0; copy < 12; ++copy) displaced.rij[copy * graph.num_edges() + e][copy / 4] += steps[copy % 4];
+      const std::vector<double> atom_energy = evaluate(displaced, false).atom_energy;
+      for (int copy = 0; copy < 12; ++copy) {
+        const auto first = atom_energy.begin() + copy * graph.num_nodes();
+        numeric[e][copy / 4] += factors[copy % 4] * std::accumulate(first, first + graph.num_nodes(), 0.0) / (12.0 * h);
       }
-    EXPECT_LE(difference(output.gradient, numeric), std::max(1e-7, tolerance())) << name;
+    }
+    EXPECT_LE(difference(evaluate(graph).gradient, numeric), 1e-7) << name;
   }
 }
 
@@ -633,17 +655,6 @@ TEST_P(EngineTest, NoEdgesNoCentersNoNodes)
   // and afterwards all is as before
   const Graph &liquid = graph("liquid");
   expect_equal(evaluate(liquid), stored(liquid), liquid, "liquid");
-}
-
-TEST_P(EngineTest, EnergyAloneGivesTheSameEnergyAndNoGradient)
-{
-  for (int round = 0; round < 3; ++round)
-    for (const Graph &graph : graphs_) {
-      Output expected = evaluate(graph, true);
-      const Output output = evaluate(graph, false);    // expects a null gradient
-      expected.gradient.clear();
-      expect_equal(output, expected, graph, graph.name);
-    }
 }
 
 // Every second edge or so ends on a ghost instead of its owner. Ghosts without edges, and two ghosts of one owner, are
@@ -862,6 +873,8 @@ TEST_P(EngineTest, CountsItsTime)
 }    // namespace mlff
 
 using mlff::case_name;
+using mlff::DerivativeTest;
 using mlff::EngineTest;
 using mlff::ExchangeTest;
+using mlff::ReferenceTest;
 using mlff::STUDENTS;

@@ -33,8 +33,11 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-const EngineSettings FP64{Precision::FP64, Jit::AOT};
-const EngineSettings FP32{Precision::FP32, Jit::AOT};
+// To compile takes minutes, so there is one package for each precision (compile_packages.py).
+const EngineCase FP64{"painn-t3-v1", {Precision::FP64, Jit::AOT}};
+const EngineCase FP32{"painn-tiny-v1", {Precision::FP32, Jit::AOT}};
+const EngineCase FP16{"painn-t3-v1", {Precision::FP16, Jit::AOT}};
+const auto PACKAGES = testing::Values(FP64, FP32, FP16);
 
 // Besides what all engines must do.
 class EngineAotTest : public EngineTest {
@@ -103,7 +106,7 @@ TEST_P(EngineAotTest, LeavesTheProcessItsSettings)
 TEST_P(EngineAotTest, SaysWhatItIs)
 {
   EXPECT_THAT(engine_->description(),
-              testing::MatchesRegex("LibTorch [0-9.]+, precision fp(64|32), jit aot, CPU, 1 thread"));
+              testing::MatchesRegex("LibTorch [0-9.]+, precision fp(64|32|16), jit aot, CPU, 1 thread"));
   EXPECT_FALSE(engine_->exchanges_rows());
   EXPECT_EQ(engine_->max_bytes_per_row(), 0u);
 }
@@ -111,11 +114,12 @@ TEST_P(EngineAotTest, SaysWhatItIs)
 // Two libraries with equal names inside are open at a time.
 TEST_P(EngineAotTest, StandsBesideAnotherStudent)
 {
+  const auto &[other_student, other_settings] = settings_.precision == Precision::FP32 ? FP64 : FP32;
   const std::string here = std::get<std::string>(GetParam());
-  const ModelFile other_model = read_model(here == "painn-tiny-v1" ? "painn-t3-v1" : "painn-tiny-v1");
+  const ModelFile other_model = read_model(other_student);
   const Graph &liquid = graph("liquid");
   NoExchange none;
-  const std::unique_ptr<Engine> other = make(other_model, settings_);
+  const std::unique_ptr<Engine> other = make(other_model, other_settings);
   Graph its_own = liquid;
   for (int &z : its_own.element) z %= static_cast<int>(other_model.elements.size());
   const Output others = evaluate(*other, its_own.view(), none);
@@ -133,7 +137,7 @@ TEST_P(EngineAotTest, TakesNoPackageThatDoesNotFit)
 {
   const std::string fits = package_of(model_, settings_);
   EngineSettings other_precision = settings_;
-  other_precision.precision = settings_.precision == Precision::FP64 ? Precision::FP32 : Precision::FP64;
+  other_precision.precision = Precision::BF16;
   EXPECT_THAT(refusal(fits, other_precision), HasSubstr("expected a student compiled for the precision"));
   EXPECT_THAT(refusal(fits + "x", settings_), HasSubstr("found no such file"));
 
@@ -169,7 +173,9 @@ TEST_P(EngineAotTest, TakesNoPackageThatDoesNotFit)
 
 }    // namespace
 
-INSTANTIATE_TEST_SUITE_P(Aot, EngineTest, testing::Combine(STUDENTS, testing::Values(FP64, FP32)), case_name);
-INSTANTIATE_TEST_SUITE_P(Aot, EngineAotTest, testing::Combine(STUDENTS, testing::Values(FP64, FP32)), case_name);
+INSTANTIATE_TEST_SUITE_P(Aot, ReferenceTest, PACKAGES, case_name);
+INSTANTIATE_TEST_SUITE_P(Aot, DerivativeTest, testing::Values(FP64), case_name);
+INSTANTIATE_TEST_SUITE_P(Aot, EngineTest, PACKAGES, case_name);
+INSTANTIATE_TEST_SUITE_P(Aot, EngineAotTest, PACKAGES, case_name);
 
 }    // namespace mlff

@@ -15,24 +15,43 @@ using mlff::Precision;
 
 namespace {
 
+EngineSettings in_slices(EngineSettings settings, int chunk)
+{
+  settings.chunk = chunk;
+  return settings;
+}
+
+const EngineSettings FP64_OFF{Precision::FP64, Jit::OFF}, FP64_FREEZE{Precision::FP64, Jit::FREEZE},
+    FP32_FREEZE{Precision::FP32, Jit::FREEZE}, FP16_FREEZE{Precision::FP16, Jit::FREEZE};
+// in slices, of which the last is smaller
+const EngineSettings FP64_OFF_SLICES = in_slices(FP64_OFF, 5), FP32_FREEZE_SLICES = in_slices(FP32_FREEZE, 7);
+
 std::vector<EngineSettings> all_settings()
 {
-  std::vector<EngineSettings> result;
+  std::vector<EngineSettings> result{FP64_OFF_SLICES, FP32_FREEZE_SLICES};
   for (const Precision precision : {Precision::FP64, Precision::FP32, Precision::BF16, Precision::FP16})
     for (const Jit jit : {Jit::OFF, Jit::SCRIPT, Jit::FREEZE}) result.push_back({precision, jit});
-  // in slices, of which the last is smaller
-  for (const auto &[precision, jit, chunk] :
-       {std::tuple{Precision::FP64, Jit::OFF, 5}, {Precision::FP32, Jit::FREEZE, 7}}) {
-    result.push_back({precision, jit});
-    result.back().chunk = chunk;
-  }
   return result;
 }
 
+// In every setting the same program runs through the same code of ours, which differs by the type of rows and by
+// slices alone. So all of them are compared with the stored reference, and one of each kind has to do all the rest.
+const auto IN_DOUBLE = testing::Values(FP64_OFF, FP64_FREEZE);
+const auto OF_EACH_KIND = testing::Values(FP64_OFF, FP64_FREEZE, FP32_FREEZE, FP64_OFF_SLICES);
+const auto OF_EACH_KIND_OF_ROWS =
+    testing::Values(FP64_OFF, FP32_FREEZE, FP16_FREEZE, FP64_OFF_SLICES, FP32_FREEZE_SLICES);
+
 }    // namespace
 
-INSTANTIATE_TEST_SUITE_P(Torch, EngineTest, testing::Combine(STUDENTS, testing::ValuesIn(all_settings())), case_name);
-INSTANTIATE_TEST_SUITE_P(Torch, ExchangeTest, testing::Combine(STUDENTS, testing::ValuesIn(all_settings())), case_name);
+INSTANTIATE_TEST_SUITE_P(Torch, ReferenceTest, testing::Combine(STUDENTS, testing::ValuesIn(all_settings())),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Torch, DerivativeTest, testing::Combine(STUDENTS, IN_DOUBLE), case_name);
+INSTANTIATE_TEST_SUITE_P(Torch, EngineTest, testing::Combine(STUDENTS, OF_EACH_KIND), case_name);
+INSTANTIATE_TEST_SUITE_P(Torch, ExchangeTest, testing::Combine(STUDENTS, OF_EACH_KIND_OF_ROWS), case_name);
+// by hand (label matrix)
+INSTANTIATE_TEST_SUITE_P(Matrix, EngineTest, testing::Combine(STUDENTS, testing::ValuesIn(all_settings())), case_name);
+INSTANTIATE_TEST_SUITE_P(Matrix, ExchangeTest, testing::Combine(STUDENTS, testing::ValuesIn(all_settings())),
+                         case_name);
 
 TEST(EngineTorch, Tf32NeedsAGpu)
 {
