@@ -115,7 +115,19 @@ template <class DeviceType> void PairMLFFKokkos<DeviceType>::init_style()
   auto *request = neighbor->find_request(this);
   request->set_kokkos_host(!on_device);
   request->set_kokkos_device(on_device);
+  refuse_comm_host();
   warn_of_idle_gpus();
+}
+
+// doc/decisions/0009-no-comm-host-on-gpus.md
+template <class DeviceType> void PairMLFFKokkos<DeviceType>::refuse_comm_host() const
+{
+  const KokkosLMP &kokkos = *lmp->kokkos;
+  if (device().gpu >= 0 && !one_rank() && (kokkos.exchange_comm_on_host || kokkos.forward_comm_on_host))
+    error->all(
+        FLERR,
+        "pair_style mlff/kk: expected 'package kokkos comm device' or 'comm no' on several ranks with GPUs, found "
+        "'comm host', with which forces were seen to be wrong. Use 'comm no'.");
 }
 
 template <class DeviceType> void PairMLFFKokkos<DeviceType>::warn_of_idle_gpus() const

@@ -54,6 +54,7 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   std::string exchange_path() const override;
 
  private:
+  void refuse_comm_host() const;
   void warn_of_idle_gpus() const;
   RowExchangeKokkos<DeviceType> &rows() const;
 
