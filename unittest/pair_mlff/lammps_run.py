@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+TIMEOUT = 900  # seconds, for a run of some minutes on a busy machine
+
 
 @dataclass
 class Run:
@@ -80,7 +82,7 @@ class Lammps:
             "OMP_PROC_BIND": "false",
             "OMP_WAIT_POLICY": "passive",  # tests share their cores
         }
-        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
         log = result.stdout + result.stderr
         if fails:
             assert result.returncode != 0, (
