@@ -272,7 +272,8 @@ TEST_F(BadFiles, Program)
   const std::map<std::string, Records> cases = {
       {"an axis too many", with_text("linalg_vector_norm(rij, 2, [1], True)", "linalg_vector_norm(rij, 2, [7], True)")},
       {"a parameter less", with_text("__parameters__ = [\"embedding\", ]", "__parameters__ = []")},
-      {"another parameter", changed_records([](Records &all) { all["data/0"][2] ^= 1; })}};
+      {"another parameter", changed_records([](Records &all) { all["data/0"][2] ^= 1; })},
+      {"a parameter cut short", changed_records([](Records &all) { all["data/0"].resize(8); })}};
   for (const auto &[name, records] : cases)
     run_case(name, [records = records] { return read_and_evaluate(packed(records)); });
 }
@@ -360,6 +361,7 @@ const std::vector<std::string> SENTENCES = {
     ": expected the program's parameter '...' to equal the one in mlff.safetensors, found ... Export the student "
     "again.",
     ": expected a program with the N parameters of mlff.safetensors, found ... Export the student again.",
+    ": expected a record of N bytes for a tensor of the student's program, found ... Export the student again.",
     ": LibTorch N.N.N cannot load the student's program (...). Export the student again, with a Torch that is not "
     "newer.",
     "LibTorch failed in the student's program: ...",

@@ -49,15 +49,26 @@ json custom_header()
           {"precisions", {"fp64", "fp32"}}};
 }
 
-std::vector<char> file_of(const torch::jit::Module &module, json header)
+Records records_of(const torch::jit::Module &module)
 {
   const std::string path = testing::TempDir() + "mlff-own.pt";
   module.save(path);
-  Records records = read_records(path);
+  const Records records = read_records(path);
   std::remove(path.c_str());
+  return records;
+}
+
+std::vector<char> file_of(Records records, json header)
+{
+  records.erase(HEADER);
   header["sha256"] = checksum(records);
   records[HEADER] = header.dump();
   return pack(records);
+}
+
+std::vector<char> file_of(const torch::jit::Module &module, const json &header)
+{
+  return file_of(records_of(module), header);
 }
 
 // Pairs (cutoff - d)^3 / 6 with a factor for each element, a parameter; and a buffer of integers, as tables of indices are.
@@ -313,18 +324,39 @@ def forward(self, element: Tensor, center: Tensor, neighbor: Tensor, rij: Tensor
 
 TEST(EngineCustom, ParametersOfAnotherLibraryAreALoadError)
 {
-  json header = custom_header();
   Records records = read_records(GOOD);
   for (auto &[record, content] : records)    // an operator that no LibTorch has
     if (record.ends_with(".py"))
       for (std::size_t at; (at = content.find("torch.silu")) != std::string::npos;)
         content.replace(at, 10, "torch.sulu");
-  records.erase(HEADER);
-  header["sha256"] = checksum(records);
-  records[HEADER] = header.dump();
-  const ModelFile model(pack(records), PATH);
+  const ModelFile model(file_of(records, custom_header()), PATH);
   EXPECT_THAT(message_of([&] { make_engine(model, {}); }),
               AllOf(HasSubstr(PATH), HasSubstr("cannot load the student's program")));
+}
+
+// PAIRS times a tensor that the program holds as a constant.
+torch::jit::Module module_with_constant()
+{
+  torch::jit::Module module = module_of(PAIRS);
+  const auto graph = module.get_method("forward").graph();
+  torch::jit::WithInsertPoint at(graph->return_node());
+  torch::jit::Value *constant = graph->insertConstant(torch::tensor({1.0}, at::kDouble));
+  graph->return_node()->replaceInput(0, graph->insert(at::aten::mul, {graph->outputs()[0], constant}));
+  return module;
+}
+
+TEST(EngineCustom, RecordCutShortIsALoadError)
+{
+  const Records whole = records_of(module_with_constant());
+  make_engine(ModelFile(file_of(whole, custom_header()), PATH), {});
+  for (const std::string record : {"data/0", "data/2", "constants/0"}) {
+    ASSERT_TRUE(whole.count(record)) << record;
+    Records records = whole;
+    records[record].resize(4);
+    const ModelFile model(file_of(records, custom_header()), PATH);
+    EXPECT_THAT(message_of([&] { make_engine(model, {}); }),
+                AllOf(HasSubstr(PATH), HasSubstr("bytes for a tensor of the student's program, found one of 4.")));
+  }
 }
 
 // ---------------------------------------------------------------- the file
