@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ class Example:
     holds: Callable[[Run, dict[str, np.ndarray]], None]
     ranks: int = 1
     arguments: tuple[str, ...] = ()
+    on_gpus: bool = True  # as its page says; else without `-k on -sf kk` there
 
 
 def is_a_liquid(run: Run, table: dict[str, np.ndarray]) -> None:
@@ -92,13 +93,14 @@ def tells_its_speed(run: Run, table: dict[str, np.ndarray]) -> None:
 
 
 LIQUID = ("PotEng",)
+IMAGES = ("PE1", "PE3", "PE5")
 RUNS = {
     "benchmark": Example("in.benchmark", 20, (*LIQUID, "TotEng"), SINGLE, 192, 2, tells_its_speed),
     "gcmc": Example("in.gcmc", 40, LIQUID, SINGLE, 3, 1, is_steam),
     "hybrid-zbl": Example("in.hybrid", 100, (*LIQUID, "c_student"), SINGLE, 192, 3, holds_water_back),
     "minimize": Example("in.minimize", 60, LIQUID, DOUBLE, 24, 2, is_bound),
     "molecule": Example("in.molecule", 400, (*LIQUID, "TotEng"), DOUBLE, 3, 3, conserves_energy),
-    "neb": Example("in.neb", 20, ("PE1", "PE3", "PE5"), DOUBLE, 6, 2, goes_down_to_the_path, 5, ("-partition", "5x1")),
+    "neb": Example("in.neb", 20, IMAGES, DOUBLE, 6, 2, goes_down_to_the_path, 5, ("-partition", "5x1"), on_gpus=False),
     "npt": Example("in.npt", 50, LIQUID, SINGLE, 192, 2, is_a_liquid),
     "slab": Example("in.slab", 50, (*LIQUID, "TotEng"), SINGLE, 192, 2, is_a_liquid),
     "water": Example("in.water", 100, (*LIQUID, "TotEng"), SINGLE, 192, 3, is_a_liquid),
@@ -108,6 +110,8 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_example_gives_the_lines_of_its_log(lammps: Lammps, tmp_path: Path, name: str) -> None:
     example = RUNS[name]
+    if lammps.device == "cuda" and not example.on_gpus:
+        lammps = replace(lammps, flags=())
     folder = tmp_path / "examples" / name
     for used in {name, "water"}:
         shutil.copytree(EXAMPLES / used, tmp_path / "examples" / used)

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from lammps_run import Lammps, Run, scattered_points, write_data
 from mlff.calculator import MLFFCalculator
+from mlff.wrap import wrap
 
 BOX = np.array([11.0, 9.3, 9.0])
 MASSES = [1.008, 15.999]
@@ -147,6 +149,42 @@ def test_widom(lammps: Lammps, gentle_student: Path, tmp_path: Path) -> None:
     assert found.thermo["f_1[2]"][-1] == pytest.approx(mean, rel=TOLERANCE)
     assert found.thermo["f_1[1]"][-1] == pytest.approx(-kt * math.log(mean), rel=TOLERANCE)
     assert found.thermo["f_1[3]"][-1] == pytest.approx(BOX.prod(), rel=1e-14)
+
+
+class Undefined(torch.nn.Module):
+    """A pair energy that is no number below 0.9 Å, as a network can be where atoms lie on top of one another."""
+
+    def forward(
+        self, element: torch.Tensor, center: torch.Tensor, neighbor: torch.Tensor, rij: torch.Tensor
+    ) -> torch.Tensor:
+        d = torch.sqrt((rij * rij).sum(1))
+        pair = torch.sqrt(d - 0.9) * (1.0 - d / 4.0) ** 3
+        return torch.zeros(element.shape[0], dtype=rij.dtype, device=rij.device).index_add(0, center, pair)
+
+
+def test_trials_that_are_no_number_are_refused(lammps: Lammps, tmp_path: Path) -> None:
+    """They have no part in an average, and the run goes on."""
+    insertions, seed = 40, 4711
+    student = tmp_path / "undefined.pt"
+    wrap(Undefined(), ["H", "O"], 4.0, 1, student, reference_energies=[-1.0, -2.0])
+    system = System(student)
+    system.write(tmp_path)
+    fix = f"all widom 1 {insertions} 1 {seed} {TEMPERATURE}"
+    found = run(lammps, tmp_path, student, fix, 1, "f_1[2]")
+
+    random = RanPark(seed)
+    weights = []
+    before = system.energy()
+    for _ in range(insertions):
+        place = random.place()
+        offsets = system.positions() - place
+        nearest = np.linalg.norm(offsets - BOX * np.round(offsets / BOX), axis=1).min()
+        tag = system.add(1, place)
+        weights.append(0.0 if nearest < 0.9 else np.exp(-(system.energy() - before) / (BOLTZMANN * TEMPERATURE)))
+        system.remove(tag)
+    assert 1 < weights.count(0.0) < insertions
+    assert found.thermo["f_1[2]"][-1] == pytest.approx(np.mean(weights), rel=TOLERANCE)
+    assert np.isfinite(found.thermo["PotEng"]).all()
 
 
 # ---------------------------------------------------------------------------------------------- fix gcmc
