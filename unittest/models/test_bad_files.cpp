@@ -25,6 +25,12 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
+
+// LibTorch leaks what it had read of a program when it throws.
+extern "C" const char *__lsan_default_suppressions()
+{
+  return "leak:libtorch_cpu.so\n";
+}
 #endif
 
 namespace {
@@ -50,14 +56,22 @@ void tell_and_end(int signal)
   std::raise(signal);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+void watch_memory()
+{
+  __sanitizer_set_death_callback(tell_case);
+}
+#else
+void watch_memory()
+{
+  std::signal(SIGSEGV, tell_and_end);
+}
+#endif
+
 void watch(const std::string &name)
 {
   std::snprintf(current_case, sizeof current_case, "\nends in case %s\n", name.c_str());
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_set_death_callback(tell_case);
-#else
-  std::signal(SIGSEGV, tell_and_end);
-#endif
+  watch_memory();
   std::signal(SIGABRT, tell_and_end);
   std::signal(SIGALRM, tell_and_end);
   alarm(MOST_SECONDS);
