@@ -22,7 +22,7 @@ from mlff.dynamics import drift, water_box
 
 TIME_STEPS_FS = (0.125, 0.25, 0.5)
 STUDENT = Path(__file__).parent.parent.parent / "potentials" / "water-small.pt"
-# The density of the liquid in a box of 4.9 Å: as many edges an atom as in the liquid, those to its own images among them,
+# The density of the liquid in a box of 4.9 Å: as many edges an atom as in the liquid, with those to its own images,
 # and edges that pass the cutoff all the time. More molecules give the same slope and a smaller error of the drift.
 NUM_MOLECULES = 4
 NUM_ATOMS = 3 * NUM_MOLECULES
