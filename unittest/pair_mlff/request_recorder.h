@@ -2,7 +2,7 @@
 // engine (1) or energies alone (0), and the energy of this rank's atoms in LAMMPS's unit.
 #pragma once
 
-#include "engine.h"
+#include "forwarding_engine.h"
 
 #include "comm.h"
 
@@ -10,28 +10,20 @@
 #include <memory>
 #include <string>
 
-class RecordingEngine : public mlff::Engine {
+class RecordingEngine : public ForwardingEngine {
  public:
   RecordingEngine(std::unique_ptr<mlff::Engine> recorded, bool &forces) :
-      recorded_(std::move(recorded)), forces_(forces)
+      ForwardingEngine(std::move(recorded)), forces_(forces)
   {
   }
 
   mlff::Result compute(const mlff::EdgeList &edges, const mlff::Request &request, mlff::GhostExchange &ghosts) override
   {
     forces_ = request.forces;
-    return recorded_->compute(edges, request, ghosts);
+    return ForwardingEngine::compute(edges, request, ghosts);
   }
-  void warm_up(const mlff::EdgeList &edges) override { recorded_->warm_up(edges); }
-  std::size_t peak_bytes() const override { return recorded_->peak_bytes(); }
-  double free_bytes() const override { return recorded_->free_bytes(); }
-  std::size_t max_bytes_per_row() const override { return recorded_->max_bytes_per_row(); }
-  std::string description() const override { return recorded_->description(); }
-  Times times() const override { return recorded_->times(); }
-  void reset_times() override { recorded_->reset_times(); }
 
  private:
-  std::unique_ptr<mlff::Engine> recorded_;
   bool &forces_;
 };
 
