@@ -198,6 +198,34 @@ def test_compute_pair_and_fix_pair_show_the_last_check(
         assert found[2] == pytest.approx(virial, abs=1e-11)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_force_errors_belong_to_their_atoms(lammps: Lammps, gentle_student: Path, tmp_path: Path, ranks: int) -> None:
+    """Beside atoms that the student does not see, which have none."""
+    kinds, x = system()
+    kinds[::3] = 3
+    write_data(tmp_path / "data.test", CELL, kinds, x, [*MASSES, 39.948])
+    script = ""
+    for precision, column in (("fp32", "f_error"), ("fp64", "")):
+        pair = f"""
+        pair_style      hybrid/overlay mlff precision {precision} jit off zero 5.0
+        pair_coeff      * * mlff {gentle_student} H O NULL
+        pair_coeff      * * zero
+        """
+        script += f"""
+        {setup(gentle_student, pair=pair)}
+        {"fix error all pair 1 mlff force_error 1" if column else ""}
+        dump            1 all custom 1 dump.{precision} id type fx fy fz {column}
+        dump_modify     1 format float %.17g
+        run             0
+        """
+    lammps.run(tmp_path, script, ranks)
+    (fp32,), (fp64,) = (read_dump(tmp_path / f"dump.{precision}").values() for precision in ("fp32", "fp64"))
+    difference = np.linalg.norm(vectors(fp32, "f") - vectors(fp64, "f"), axis=1)
+    assert fp32["f_error"] == pytest.approx(difference, abs=1e-11)
+    seen = fp32["type"] < 3
+    assert (fp32["f_error"][~seen] == 0.0).all() and (fp32["f_error"][seen] > 0.0).all()
+
+
 # ---------------------------------------------------------------------------------------------- scale, for fix adapt
 
 SCALES = (0.3, 1.0, 0.0)
