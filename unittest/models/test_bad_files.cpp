@@ -27,7 +27,7 @@
 #include <sanitizer/common_interface_defs.h>
 
 // LibTorch leaks what it had read of a program when it throws.
-extern "C" const char *__lsan_default_suppressions()
+extern "C" __attribute__((visibility("default"))) const char *__lsan_default_suppressions()
 {
   return "leak:libtorch_cpu.so\n";
 }
