@@ -156,6 +156,22 @@ class Header {
     return values;
   }
 
+  // [first, last] with 0 <= first < last <= most, or [0, 0] for none
+  std::array<double, 2> range(const std::string &field, double most) const
+  {
+    const std::string expected = "[first, last] with 0 <= first < last <= cutoff, or [0, 0]";
+    std::array<double, 2> ends{};
+    if (list(field, expected).size() != ends.size()) wrong(field, expected);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      const json &value = at(field).at(i);
+      if (!value.is_number() || !std::isfinite(value.get<double>())) wrong(field, expected);
+      ends[i] = value.get<double>();
+    }
+    const bool none = ends[0] == 0.0 && ends[1] == 0.0;
+    if (!none && !(0.0 <= ends[0] && ends[0] < ends[1] && ends[1] <= most)) wrong(field, expected);
+    return ends;
+  }
+
   // Provenance: a string, or an object, of which "name version (key: value, ...)" is made. Empty without the field.
   std::string provenance(const std::string &field) const
   {
@@ -288,6 +304,7 @@ void read_painn(const Header &header, ModelFile &model)
   if (model.num_channels % 2 != 0) header.wrong("num_channels", "an even number, since the readout has half as many");
   model.num_radial = header.integer("num_radial", 1);
   if (header.has("norm_epsilon")) model.norm_epsilon = header.positive("norm_epsilon");
+  if (header.has("inner_switch")) model.inner_switch = header.range("inner_switch", model.cutoff);
   model.reference_energies = header.numbers("reference_energies", model.elements.size());
   model.zbl_radii = header.numbers("zbl_radii", model.elements.size());
   for (const double radius : model.zbl_radii)    // the repulsion must have ended where a pair leaves the graph

@@ -2,6 +2,7 @@
 // Format: doc/model_format.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -34,6 +35,7 @@ class ModelFile {
   std::int64_t num_parameters = 0;
   double fp16_gradient_scale = 256.0;        // factor on the gradients of a backward pass in half precision
   double norm_epsilon = 1e-8;                // under the square root of |Vv|, painn
+  std::array<double, 2> inner_switch{};      // Å; where distances are held back from the network, painn; 0, 0: nowhere
   double cutoff = 0.0;                       // Å
   std::vector<std::string> elements;         // chemical symbols; EdgeList::element indexes this
   std::vector<int> atomic_numbers;           // for each element

@@ -129,7 +129,8 @@ TEST(ModelFile, ReadsTheWeights)
   const ModelFile model = good();
   EXPECT_EQ(model.weights.size(), 27u);
   EXPECT_EQ(model.num_parameters, 6929);
-  EXPECT_EQ(model.norm_epsilon, 1e-8);    // this file has no such field
+  EXPECT_EQ(model.norm_epsilon, 1e-8);    // this file has neither field
+  EXPECT_THAT(model.inner_switch, ElementsAre(0.0, 0.0));
   EXPECT_THAT(model.weights.at("interactions.1.filter.weight").shape, ElementsAre(48, 9));
   EXPECT_THAT(model.weights.at("energy.2.bias").shape, ElementsAre(1));
   // the first and last value of the embedding as the record holds them
@@ -429,7 +430,10 @@ INSTANTIATE_TEST_SUITE_P(
         WrongField{"reference_energies", {0.0, nullptr}, "finite"}, WrongField{"reference_energies", -1.0, "finite"},
         WrongField{"zbl_radii", {0.3}, "each of the 2"}, WrongField{"zbl_radii", {0.3, 2.6}, "half the cutoff"},
         WrongField{"zbl_radii", {0.0, 0.6}, "positive"}, WrongField{"num_parameters", 6928, "6929"},
-        WrongField{"norm_epsilon", 0.0, "positive"}, WrongField{"errors", {{"force MAE", "small"}}, "numbers"},
+        WrongField{"norm_epsilon", 0.0, "positive"}, WrongField{"inner_switch", {0.5}, "first < last"},
+        WrongField{"inner_switch", {0.7, 0.5}, "first < last"}, WrongField{"inner_switch", {-0.1, 0.5}, "0 <= first"},
+        WrongField{"inner_switch", {0.5, 5.1}, "last <= cutoff"}, WrongField{"inner_switch", {0.5, "0.7"}, "or [0, 0]"},
+        WrongField{"inner_switch", 0.7, "first < last"}, WrongField{"errors", {{"force MAE", "small"}}, "numbers"},
         WrongField{"errors", 1.0, "numbers"}, WrongField{"teacher", 7, "a string or an object"},
         WrongField{"references", {1}, "strings"}),
     [](const auto &info) { return std::string(info.param.field) + "_" + std::to_string(info.index); });

@@ -22,15 +22,13 @@ from mlff.dynamics import drift, water_box
 
 TIME_STEPS_FS = (0.125, 0.25, 0.5)
 STUDENT = Path(__file__).parent.parent.parent / "potentials" / "water-small.pt"
-# The density of the liquid in a box of 4.9 Å: as many edges an atom as in the liquid, with those to its own images,
-# and edges that pass the cutoff all the time. More molecules give the same slope and a smaller error of the drift.
-NUM_MOLECULES = 4
+NUM_MOLECULES = 16
 NUM_ATOMS = 3 * NUM_MOLECULES
 
 START = """
 units           metal
 read_data       data.test
-pair_style      mlff precision fp64 check off
+pair_style      mlff precision fp64
 pair_coeff      * * {student} O H
 min_modify      norm inf
 minimize        0 0.5 300 3000
@@ -38,13 +36,13 @@ velocity        all create 600 4711 loop geom
 timestep        0.0005
 fix             1 all nve
 fix             2 all langevin 300 300 0.05 8151
-run             1000
+run             3000
 write_restart   start.bin
 """
 
 DYNAMICS = """
 read_restart    start.bin
-pair_style      mlff precision fp64 check off
+pair_style      mlff precision fp64
 pair_coeff      * * {student} O H
 neighbor        0.5 bin
 neigh_modify    every 1 delay 0 check yes
@@ -102,8 +100,7 @@ def test_no_drift(trajectories: dict[float, Trajectory]) -> None:
     """Consistent with zero, or below 1 meV/atom/ns, at the smallest step, where the integrator's own error is least.
 
     Consistent: within 3.9 standard errors, Student's t for a chance of 0.1 % with 18 degrees of freedom (20 blocks,
-    two fitted). One standard error is 0.05 meV/atom/ns. With a cone in the energy (norm_epsilon 1e-8, decision 7) the
-    drift at 0.25 fs was 14 meV/atom/ns.
+    two fitted). With a cone in the energy (norm_epsilon 1e-8, decision 7) the drift at 0.25 fs was 14 meV/atom/ns.
     """
     for dt, trajectory in trajectories.items():
         print(f"dt {dt} fs: drift {trajectory.drift()} meV/atom/ns")

@@ -47,3 +47,28 @@ def test_water_conserves_energy(lammps: Lammps, tmp_path: Path, student: Path) -
     # at 0.5 fs velocity Verlet swings the energy of water by some 0.1 meV/atom
     assert np.ptp(thermo["TotEng"]) / 192 < 1e-3
     assert 200 < thermo["Temp"][-1] < 400
+
+
+@pytest.mark.parametrize("type_of_trials", [1, 2])
+@pytest.mark.parametrize("student", STUDENTS, ids=lambda path: path.stem)
+def test_trials_on_top_of_an_atom_find_no_hole(
+    lammps: Lammps, tmp_path: Path, student: Path, type_of_trials: int
+) -> None:
+    """Random places within 0.45 Å of an oxygen atom of the liquid."""
+    thermo = lammps.run(
+        tmp_path,
+        f"""
+        units metal
+        atom_modify map yes
+        read_data {ROOT / "examples" / "water" / "water.data"}
+        pair_style mlff
+        pair_coeff * * {student} O H
+        region near sphere $(x[1]) $(y[1]) $(z[1]) 0.45
+        fix 1 all widom 1 20 {type_of_trials} 4711 300.0 region near
+        thermo_style custom step pe f_1[2]
+        run 1
+        """,
+    ).thermo
+    # The mean of exp(-dE / kT). Twelve eV, the repulsion of O and H at 0.5 Å, and the hydrogen atom's reference energy
+    # of -6 eV make exp(-230) at most.
+    assert thermo["f_1[2]"][-1] < 1e-99

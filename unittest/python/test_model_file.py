@@ -77,7 +77,9 @@ def test_file_holds_no_path_of_the_exporting_machine() -> None:
 
 def make_student(seed: int) -> PaiNN:
     torch.manual_seed(seed)
-    return PaiNN(["O", "H"], [8, 1], 8, 2, 4, 3.5, [-1.1, -0.3], [0.66, 0.31], norm_epsilon=0.3)
+    return PaiNN(
+        ["O", "H"], [8, 1], 8, 2, 4, 3.5, [-1.1, -0.3], [0.66, 0.31], norm_epsilon=0.3, inner_switch=(0.2, 0.6)
+    )
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -89,14 +91,16 @@ def test_round_trip(tmp_path: Path) -> None:
     assert (header["name"], header["teacher"], header["errors"]) == ("round-trip", teacher, {"force MAE [meV/A]": 12.5})
     for field in ("elements", "num_channels", "num_interactions", "num_radial", "cutoff", "zbl_radii", "norm_epsilon"):
         assert getattr(loaded, field) == getattr(student, field) == header[field]
+    assert loaded.inner_switch == student.inner_switch == tuple(header["inner_switch"])
     assert loaded.reference_energies == student.reference_energies
     for (name, value), (other, expected) in zip(loaded.state_dict().items(), student.state_dict().items(), strict=True):
         assert name == other and torch.equal(value, expected)
 
 
-def test_file_without_norm_epsilon_has_the_one_of_old() -> None:
-    assert "norm_epsilon" not in read_header(REFERENCE / "painn-tiny-v1.pt")
-    assert load_model(REFERENCE / "painn-tiny-v1.pt")[0].norm_epsilon == 1e-8
+def test_file_of_old_is_what_it_was() -> None:
+    header, model = read_header(REFERENCE / "painn-tiny-v1.pt"), load_model(REFERENCE / "painn-tiny-v1.pt")[0]
+    assert "norm_epsilon" not in header and model.norm_epsilon == 1e-8
+    assert "inner_switch" not in header and model.inner_switch == (0.0, 0.0)
 
 
 def test_renaming_keeps_the_checksum(tmp_path: Path) -> None:

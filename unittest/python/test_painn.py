@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from mlff.painn import SIZES, Interaction, PaiNN, envelope
+from mlff.model_file import load_model
+from mlff.painn import SIZES, Interaction, PaiNN, envelope, held_back
 from torch import Tensor
 
+POTENTIALS = Path(__file__).parents[2] / "potentials"
 CUTOFF = 4.0
 
 
@@ -64,13 +67,16 @@ def test_envelope_and_its_derivatives_at_both_ends() -> None:
 def test_edge_basis_is_the_formula() -> None:
     student = make_student()
     rij = torch.randn(7, 3)
+    rij[:4] *= torch.tensor([0.3, 0.53, 0.57, 0.65])[:, None] / rij[:4].norm(dim=1, keepdim=True)
     u, basis = student.edge_basis(rij)
     assert basis.shape == (7, 6)
     for e in range(7):
         d = math.dist((0, 0, 0), rij[e].tolist())
+        assert u[e].tolist() == pytest.approx([c / d for c in rij[e].tolist()], rel=1e-14)
+        t = min(1.0, max(0.0, (d - 0.5) / 0.1))
+        d = max(d, 0.6) + 0.1 * (t**3 - t**4 / 2 - 0.5)
         y = d / CUTOFF
         fc = 1 - 10 * y**3 + 15 * y**4 - 6 * y**5
-        assert u[e].tolist() == pytest.approx([c / d for c in rij[e].tolist()], rel=1e-14)
         assert basis[e, 0].item() == pytest.approx(fc, rel=1e-12)
         for k in range(1, 6):
             radial = math.sin(k * math.pi * d / CUTOFF) / d
@@ -78,8 +84,44 @@ def test_edge_basis_is_the_formula() -> None:
 
 
 def test_edge_basis_against_finite_differences() -> None:
-    rij = torch.randn(4, 3, requires_grad=True)
-    assert torch.autograd.gradcheck(make_student().edge_basis, (rij,))
+    rij = torch.randn(4, 3)
+    rij[:3] *= torch.tensor([0.3, 0.53, 0.57])[:, None] / rij[:3].norm(dim=1, keepdim=True)
+    assert torch.autograd.gradcheck(make_student().edge_basis, (rij.requires_grad_(),))
+
+
+def test_distances_are_held_back_with_two_derivatives_that_fit() -> None:
+    def derivatives(d: float) -> list[float]:
+        x = torch.tensor([d], requires_grad=True)
+        value = held_back(x, 0.5, 0.7).sum()
+        (first,) = torch.autograd.grad(value, x, create_graph=True)
+        second = torch.autograd.grad(first.sum(), x)[0] if first.requires_grad else torch.zeros(1)
+        return [value.item(), first.item(), second.item()]
+
+    h = 1e-7  # the third derivative is some 6 / 0.2^2 = 150 Å^-2
+    for outside, inside, expected in ((0.5 - h, 0.5 + h, [0.6, 0.0, 0.0]), (0.7 + h, 0.7 - h, [0.7, 1.0, 0.0])):
+        for d in (outside, inside):
+            assert derivatives(d) == pytest.approx(expected, abs=1e-4)
+    assert derivatives(0.1)[:2] == pytest.approx([0.6, 0.0], abs=1e-15)
+    assert derivatives(3.0)[:2] == pytest.approx([3.0, 1.0], abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ["water-small", "water-medium"])
+def test_shipped_students_have_walls(name: str) -> None:
+    """Below what their training had, energy rises all the way: of pairs, and where an atom is put onto a molecule."""
+    student = load_model(POTENTIALS / f"{name}.pt")[0].double()
+    angle = math.radians(104.5)
+    molecule = torch.tensor([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [0.96 * math.cos(angle), 0.96 * math.sin(angle), 0.0]])
+    away = torch.tensor([0.1, -0.5, 0.8])
+    away /= away.norm()
+    atom = torch.zeros(1, 3)
+    hosts = (([0], atom), ([1], atom), ([1, 0, 0], molecule), ([0, 0, 1], molecule.flip(0)))
+    for (kinds, x), added in itertools.product(hosts, (0, 1)):
+        energies = []
+        for d in (0.5, 0.4, 0.3, 0.2, 0.1, 0.05):  # from the first atom
+            graph = graph_of([*kinds, added], torch.cat([x, x[:1] + d * away]), student.cutoff)
+            with torch.no_grad():
+                energies.append(student(*graph).sum().item())
+        assert all(b > a + 1.0 for a, b in itertools.pairwise(energies)), (kinds, added, energies)
 
 
 # ---------------------------------------------------------------- ZBL

@@ -70,6 +70,7 @@ def save_model(model: PaiNN, path: str | os.PathLike[str], name: str, **provenan
         "reference_energies": list(model.reference_energies),
         "zbl_radii": list(model.zbl_radii),
         "norm_epsilon": model.norm_epsilon,
+        "inner_switch": list(model.inner_switch),
         "dtype": "float32",
         "fp16_gradient_scale": 256.0,
         **provenance,
@@ -177,6 +178,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[PaiNN, dict[str, Any]]:
         header["reference_energies"],
         header["zbl_radii"],
         header.get("norm_epsilon", 1e-8),
+        header.get("inner_switch", (0.0, 0.0)),
     )
     with zipfile.ZipFile(path) as archive:
         top = archive.namelist()[0].split("/", 1)[0]

@@ -18,7 +18,9 @@ Where it departs from the paper, and why:
   a cone, which dynamics crosses as if the forces jumped, so that energy drifts at any time step
   (doc/decisions/0007-smooth-norm.md).
 * Universal ZBL repulsion inside a radius per pair of elements (``pair_energy``), so that dynamics never falls
-  through the inner wall (Ziegler, Biersack, Littmark 1985).
+  through the inner wall (Ziegler, Biersack, Littmark 1985). There the network sees no distance below
+  ``inner_switch``: what it would make of distances that no training has is larger than any repulsion
+  (doc/decisions/0010-inner-switch.md).
 * Reference energies per element are added in double precision.
 
 Precision: linear products run in the dtype of their weights, everything else (geometry, residual sums) in the
@@ -45,10 +47,22 @@ SIZES: dict[str, tuple[int, int, int]] = {
 #: Under the square root of |Vv| in new students.
 NORM_EPSILON = 1e-2
 
+#: Å; the range in which distances are held back from the network of new students.
+INNER_SWITCH = (0.5, 0.6)
+
 
 def envelope(y: Tensor) -> Tensor:
     """1 - 10 y^3 + 15 y^4 - 6 y^5: one at 0, zero with two zero derivatives at 1."""
     return 1.0 - y * y * y * (10.0 - y * (15.0 - 6.0 * y))
+
+
+def held_back(d: Tensor, first: float, last: float) -> Tensor:
+    """d above ``last``, (first + last) / 2 below ``first``, between them a way with two derivatives that fit.
+
+    last + (last - first) (t^3 - t^4 / 2 - 1/2) with t = (d - first) / (last - first); its slope is 3 t^2 - 2 t^3.
+    """
+    t = ((d - first) / (last - first)).clamp(0.0, 1.0)
+    return d.clamp(min=last) + (last - first) * (t * t * t * (1.0 - 0.5 * t) - 0.5)
 
 
 def constants(values: list[float], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -166,9 +180,13 @@ class PaiNN(nn.Module):
         Å for each element; the ZBL repulsion of a pair vanishes smoothly at the sum of its two radii
     norm_epsilon
         added to |Vv|^2 under the square root
+    inner_switch
+        Å, two distances; for the network, but not for the repulsion, all below the first are one distance half-way
+        between them (`held_back`). (0, 0): the network sees distances as they are
     """
 
-    __constants__ = ["num_interactions", "num_radial", "cutoff", "zbl_weights", "zbl_decays", "zbl_length", "coulomb"]
+    __constants__ = ["num_interactions", "num_radial", "cutoff", "inner_switch", "zbl_weights", "zbl_decays",
+                     "zbl_length", "coulomb"]  # fmt: skip
 
     # universal ZBL: screening sum_m weight_m exp(-decay_m d / a), a = length / (Zi^0.23 + Zj^0.23)
     zbl_weights = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -187,6 +205,7 @@ class PaiNN(nn.Module):
         reference_energies: list[float],
         zbl_radii: list[float],
         norm_epsilon: float = NORM_EPSILON,
+        inner_switch: tuple[float, float] = INNER_SWITCH,
     ) -> None:
         super().__init__()
         lengths = {len(elements), len(atomic_numbers), len(reference_energies), len(zbl_radii)}
@@ -205,6 +224,7 @@ class PaiNN(nn.Module):
         self.reference_energies = [float(e) for e in reference_energies]
         self.zbl_radii = [float(r) for r in zbl_radii]
         self.norm_epsilon = float(norm_epsilon)
+        self.inner_switch = (float(inner_switch[0]), float(inner_switch[1]))
 
         self.embedding = nn.Parameter(torch.randn(len(elements), num_channels))
         self.interactions = nn.ModuleList(
@@ -214,12 +234,17 @@ class PaiNN(nn.Module):
 
     @torch.jit.export
     def edge_basis(self, rij: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors u [num_edges, 3] and envelope * (1, sin(k pi d / cutoff) / d) [num_edges, K + 1]."""
+        """Unit vectors u [num_edges, 3] and envelope * (1, sin(k pi d / cutoff) / d) [num_edges, K + 1].
+
+        The second of distances d as the network sees them (`inner_switch`).
+        """
         d = torch.linalg.vector_norm(rij, dim=1, keepdim=True)
-        inverse = d.reciprocal()
+        u = rij * d.reciprocal()
+        if self.inner_switch[1] > 0.0:
+            d = held_back(d, self.inner_switch[0], self.inner_switch[1])
         k = torch.arange(1, self.num_radial + 1, dtype=rij.dtype, device=rij.device)
         fc = envelope(d / self.cutoff)
-        return rij * inverse, torch.cat([fc, torch.sin(d * (k * (math.pi / self.cutoff))) * (fc * inverse)], dim=1)
+        return u, torch.cat([fc, torch.sin(d * (k * (math.pi / self.cutoff))) * (fc * d.reciprocal())], dim=1)
 
     @torch.jit.export
     def first_interaction(

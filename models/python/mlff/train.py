@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data import Frames, Graph, energy_forces_virial, frame_graph, join_graphs, write_atomically
-from .painn import NORM_EPSILON, SIZES, PaiNN
+from .painn import INNER_SWITCH, NORM_EPSILON, SIZES, PaiNN
 
 __all__ = ["Settings", "errors_by_kind", "fit_reference_energies", "load_student", "run"]
 
@@ -51,6 +51,7 @@ class Settings:
     elements: tuple[str, ...] = ("H", "O")
     zbl_radii: tuple[float, ...] = (0.31, 0.66)
     norm_epsilon: float = NORM_EPSILON
+    inner_switch: tuple[float, float] = INNER_SWITCH
     epochs: int = 100
     batch: int = 8
     learning_rate: float = 2e-3
@@ -79,7 +80,7 @@ class Settings:
             if name not in values:
                 raise ValueError(f"{path}: expected the setting {name!r}, found none")
             values[name] = str(path.parent / values[name])
-        for name in ("elements", "zbl_radii"):
+        for name in ("elements", "zbl_radii", "inner_switch"):
             if name in values:
                 values[name] = tuple(values[name])
         settings = Settings(**values)
@@ -276,6 +277,7 @@ class Run:
             "reference_energies": fit_reference_energies(training, s.atomic_numbers()).tolist(),
             "zbl_radii": list(s.zbl_radii),
             "norm_epsilon": s.norm_epsilon,
+            "inner_switch": s.inner_switch,
         }
         self.model = PaiNN(**self.network).to(self.device)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
