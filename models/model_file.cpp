@@ -146,30 +146,18 @@ class Header {
 
   std::vector<double> numbers(const std::string &field, std::size_t length) const
   {
-    const std::string expected = of_each_element("a finite number", length);
-    std::vector<double> values;
-    for (const json &value : list(field, expected)) {
-      if (!value.is_number() || !std::isfinite(value.get<double>())) wrong(field, expected);
-      values.push_back(value.get<double>());
-    }
-    if (values.size() != length) wrong(field, expected);
-    return values;
+    return finite_numbers(field, length, of_each_element("a finite number", length));
   }
 
   // [first, last] with 0 <= first < last <= most, or [0, 0] for none
   std::array<double, 2> range(const std::string &field, double most) const
   {
     const std::string expected = "[first, last] with 0 <= first < last <= cutoff, or [0, 0]";
-    std::array<double, 2> ends{};
-    if (list(field, expected).size() != ends.size()) wrong(field, expected);
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      const json &value = at(field).at(i);
-      if (!value.is_number() || !std::isfinite(value.get<double>())) wrong(field, expected);
-      ends[i] = value.get<double>();
-    }
-    const bool none = ends[0] == 0.0 && ends[1] == 0.0;
-    if (!none && !(0.0 <= ends[0] && ends[0] < ends[1] && ends[1] <= most)) wrong(field, expected);
-    return ends;
+    const std::vector<double> ends = finite_numbers(field, 2, expected);
+    const double first = ends[0], last = ends[1];
+    const bool none = first == 0.0 && last == 0.0;
+    if (!none && !(0.0 <= first && first < last && last <= most)) wrong(field, expected);
+    return {first, last};
   }
 
   // Provenance: a string, or an object, of which "name version (key: value, ...)" is made. Empty without the field.
@@ -238,6 +226,17 @@ class Header {
   {
     if (!at(field).is_array()) wrong(field, expected);
     return at(field);
+  }
+
+  std::vector<double> finite_numbers(const std::string &field, std::size_t length, const std::string &expected) const
+  {
+    std::vector<double> values;
+    for (const json &value : list(field, expected)) {
+      if (!value.is_number() || !std::isfinite(value.get<double>())) wrong(field, expected);
+      values.push_back(value.get<double>());
+    }
+    if (values.size() != length) wrong(field, expected);
+    return values;
   }
 
   int to_integer(const json &value, int least, int most, const std::string &field, const std::string &expected) const

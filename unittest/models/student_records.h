@@ -34,15 +34,20 @@ inline std::string checksum(const Records &records)
   return sha256(lines);
 }
 
+// With this header, and in it the checksum that fits.
+inline Records sealed(Records records, nlohmann::ordered_json header)
+{
+  header["sha256"] = checksum(records);
+  records[HEADER] = header.dump();
+  return records;
+}
+
 // The good file after `change`, with the checksum that fits it.
 inline Records changed_records(const std::function<void(Records &)> &change)
 {
   Records records = read_records(GOOD);
   change(records);
-  auto header = nlohmann::ordered_json::parse(records[HEADER]);
-  header["sha256"] = checksum(records);
-  records[HEADER] = header.dump();
-  return records;
+  return sealed(records, nlohmann::ordered_json::parse(records[HEADER]));
 }
 
 // A record mlff.safetensors in its parts.

@@ -58,17 +58,9 @@ Records records_of(const torch::jit::Module &module)
   return records;
 }
 
-std::vector<char> file_of(Records records, json header)
-{
-  records.erase(HEADER);
-  header["sha256"] = checksum(records);
-  records[HEADER] = header.dump();
-  return pack(records);
-}
-
 std::vector<char> file_of(const torch::jit::Module &module, const json &header)
 {
-  return file_of(records_of(module), header);
+  return pack(sealed(records_of(module), header));
 }
 
 // Pairs (cutoff - d)^3 / 6 with a factor for each element, a parameter; and a buffer of integers, as tables of indices are.
@@ -329,7 +321,7 @@ TEST(EngineCustom, ParametersOfAnotherLibraryAreALoadError)
     if (record.ends_with(".py"))
       for (std::size_t at; (at = content.find("torch.silu")) != std::string::npos;)
         content.replace(at, 10, "torch.sulu");
-  const ModelFile model(file_of(records, custom_header()), PATH);
+  const ModelFile model(pack(sealed(records, custom_header())), PATH);
   EXPECT_THAT(message_of([&] { make_engine(model, {}); }),
               AllOf(HasSubstr(PATH), HasSubstr("cannot load the student's program")));
 }
@@ -348,12 +340,12 @@ torch::jit::Module module_with_constant()
 TEST(EngineCustom, RecordCutShortIsALoadError)
 {
   const Records whole = records_of(module_with_constant());
-  make_engine(ModelFile(file_of(whole, custom_header()), PATH), {});
+  make_engine(ModelFile(pack(sealed(whole, custom_header())), PATH), {});
   for (const std::string record : {"data/0", "data/2", "constants/0"}) {
     ASSERT_TRUE(whole.count(record)) << record;
     Records records = whole;
     records[record].resize(4);
-    const ModelFile model(file_of(records, custom_header()), PATH);
+    const ModelFile model(pack(sealed(records, custom_header())), PATH);
     EXPECT_THAT(message_of([&] { make_engine(model, {}); }),
                 AllOf(HasSubstr(PATH), HasSubstr("bytes for a tensor of the student's program, found one of 4.")));
   }
