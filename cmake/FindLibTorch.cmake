@@ -65,7 +65,7 @@ if(MLFF_ENABLE_CUDA)
       "Expected a LibTorch with CUDA for MLFF_ENABLE_CUDA, found none in ${LibTorch_LIBRARY_DIR}. Take a wheel of PyTorch "
       "for CUDA, or configure with -D MLFF_ENABLE_CUDA=OFF.")
   endif()
-  find_package(CUDAToolkit REQUIRED) # LibTorch's headers include those of the runtime
+  find_package(CUDAToolkit REQUIRED) # LibTorch's headers include those of the runtime, and we call it
   target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
-  target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CUDA_LIBRARY} ${LibTorch_C10_CUDA_LIBRARY})
+  target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CUDA_LIBRARY} ${LibTorch_C10_CUDA_LIBRARY} CUDA::cudart)
 endif()

@@ -6,6 +6,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/AutogradState.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -52,15 +53,22 @@ class AllocationListener : public c10::MemoryReportingInfoBase {
 
 }    // namespace
 
-CallScope::CallScope(const EngineSettings &settings) : stream_(settings.device), products_before_(products_now())
+// Gradients: LibTorch has a thread a GPU for them, made at the first call. It gains nothing for one GPU, costs two changes
+// of thread, and fails ("device_ready_queues_") where a Python that runs LAMMPS imports torch afterwards, which brings an
+// autograd engine of its own.
+CallScope::CallScope(const EngineSettings &settings) :
+    stream_(settings.device), products_before_(products_now()),
+    gradients_in_threads_before_(c10::AutogradState::get_tls_state().get_multithreading_enabled())
 {
   const bool on_cpu = settings.device.gpu < 0;
   if (on_cpu && at::get_num_threads() != settings.num_threads) at::set_num_threads(settings.num_threads);
   set_products(settings.precision == Precision::TF32 ? "high" : "highest");
+  c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
 }
 
 CallScope::~CallScope()
 {
+  c10::AutogradState::get_tls_state().set_multithreading_enabled(gradients_in_threads_before_);
   set_products(products_before_);
 }
 

@@ -15,8 +15,9 @@
 
 namespace mlff {
 
-// LibTorch's settings, which belong to the process, as a run needs them: the stream and the precision of products in
-// single precision for the time of a call, and the number of threads from now on.
+// LibTorch's settings, which belong to the process or to the thread, as a run needs them. For the time of a call: the
+// stream, the precision of products in single precision, and gradients in the caller's thread. From now on: the number of
+// threads.
 class CallScope {
  public:
   explicit CallScope(const EngineSettings &settings);
@@ -27,6 +28,7 @@ class CallScope {
  private:
   StreamScope stream_;
   std::string products_before_;
+  bool gradients_in_threads_before_;
 };
 
 // The graph as tensors on the device of a run. Where types allow, they view the caller's memory.

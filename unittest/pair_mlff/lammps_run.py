@@ -49,10 +49,18 @@ class Lammps:
         """As a compiled student's file name has it: 'cuda' for '-k on g N' among the flags."""
         return "cuda" if "g" in self.flags else "cpu"
 
+    @property
+    def has_full_list(self) -> bool:
+        """Kokkos's default on GPUs."""
+        return "full" in self.flags or (self.device == "cuda" and "half" not in self.flags)
+
     def newton(self, wanted: str) -> str:
-        """As the input may say it: Kokkos's full lists, the default on GPUs, allow 'off' alone."""
-        full_list = "full" in self.flags or (self.device == "cuda" and "half" not in self.flags)
-        return "off" if full_list else wanted
+        """As the input may say it: Kokkos's full lists allow 'off' alone."""
+        return "off" if self.has_full_list else wanted
+
+    def newton_of_pairs(self, wanted: str) -> str:
+        """The same with a second word, for bonds, that is what it is: LAMMPS does not let it change beside a box."""
+        return f"{self.newton(wanted)} {'off' if self.has_full_list else 'on'}"
 
     @property
     def device_in_log(self) -> str:

@@ -109,7 +109,7 @@ def cases_of(lammps: Lammps) -> dict[str, str]:
             """,
         "communication": f"""{BEGIN}
             run 3
-            newton {lammps.newton("off")} on
+            newton {lammps.newton_of_pairs("off")}
             run 3
             {frame("communication.newton")}
             balance 1.0 shift x 5 1.0
@@ -117,7 +117,7 @@ def cases_of(lammps: Lammps) -> dict[str, str]:
             {frame("communication.balance")}
             comm_style tiled
             balance 1.0 rcb
-            newton {lammps.newton("on")} on
+            newton {lammps.newton_of_pairs("on")}
             run 3
             {frame("communication.tiled")}
             fix 2 all balance 2 1.0 rcb
