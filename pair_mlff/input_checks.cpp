@@ -10,6 +10,7 @@
 #include "force.h"
 #include "modify.h"
 #include "neighbor.h"
+#include "utils.h"
 
 #include <algorithm>
 #include <cmath>
@@ -34,6 +35,18 @@ void InputChecks::run(bool tail, bool shift) const
   neighbor_settings();
   ghost_settings();
   heat_flux();
+}
+
+// LAMMPS takes the style without the suffix where the other is not there, and says nothing: a run for a GPU on a CPU.
+void InputChecks::variant(bool kokkos) const
+{
+  if (kokkos || !lmp_->suffix_enable) return;
+  for (const char *suffix : {lmp_->suffix, lmp_->suffix2}) {
+    if (!suffix || !utils::strmatch(suffix, "^kk")) continue;
+    warn(std::string("expected mlff/kk for the suffix '") + suffix +
+         "', found the style for CPUs alone. Build mlffkkplugin.so (-D MLFF_BUILD_KOKKOS=ON), put it into "
+         "LAMMPS_PLUGIN_PATH, and look further up in the log for why it was not loaded.");
+  }
 }
 
 void InputChecks::atoms() const

@@ -15,6 +15,9 @@ class InputChecks {
   // tail, shift: as 'pair_modify' set them.
   void run(bool tail, bool shift) const;
 
+  // When a style is made: warns where it is not the variant for Kokkos that the suffix of styles asks for.
+  void variant(bool kokkos) const;
+
   // Warns where a mass is not that of the element which pair_coeff gave to a type. element_of_type[ntypes + 1]: index into
   // `symbols`, -1 for NULL; gram_per_mole: as a mass of LAMMPS.
   void masses(const std::vector<int> &element_of_type, const std::vector<std::string> &symbols,

@@ -80,6 +80,7 @@ PairMLFF::~PairMLFF()
 
 void PairMLFF::settings(int narg, char **arg)
 {
+  InputChecks(lmp).variant(kokkosable != 0);
   // the command may be repeated: whatever an earlier one left is dropped
   wide_halo_->restore();
   model_.reset();

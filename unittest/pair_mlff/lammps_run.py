@@ -38,6 +38,7 @@ class Lammps:
     plugin_dir: str
     test_plugin_dir: str
     flags: tuple[str, ...] = ()  # for every run
+    falls_back: bool = False  # the variant for Kokkos, which flags ask for, is missing on purpose
 
     @property
     def num_threads(self) -> int:
@@ -92,6 +93,9 @@ class Lammps:
         }
         result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
         log = result.stdout + result.stderr
+        assert ("found the style for CPUs alone" in " ".join(log.split())) == self.falls_back, (
+            f"expected mlff/kk:\n{log[-4000:]}"
+        )
         if fails:
             assert result.returncode != 0, (
                 f"expected LAMMPS to stop with an error, found a finished run:\n{log[-3000:]}"

@@ -95,3 +95,33 @@ def test_the_installed_plugin_loads_from_another_folder(lammps: Lammps, config: 
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "pair style plugin mlff" in result.stdout
+
+
+FALLS_BACK = """
+units metal
+lattice fcc 6.0
+region box block 0 2 0 2 0 2
+create_box 1 box
+create_atoms 1 box
+mass 1 16.0
+{suffix}
+pair_style mlff check off
+pair_coeff * * {student} O
+run 0
+"""
+
+
+def test_a_missing_kokkos_variant_is_said(lammps: Lammps, gentle_student: Path, tmp_path: Path) -> None:
+    """LAMMPS takes the style for CPUs without a word; not where the input switches the suffix off."""
+    if "KOKKOS" not in subprocess.run([lammps.lmp, "-h"], capture_output=True, text=True).stdout:
+        pytest.skip("this LAMMPS has no package KOKKOS")
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "mlffplugin.so").symlink_to(Path(lammps.plugin_dir) / "mlffplugin.so")
+    for suffix, said in (("suffix on", True), ("suffix off", False)):
+        alone = Lammps(lammps.lmp, None, str(plugins), "", ("-k", "on", "t", "1", "-sf", "kk"), falls_back=said)
+        run = alone.run(tmp_path / suffix, FALLS_BACK.format(suffix=suffix, student=gentle_student))
+        assert said == (
+            "expected mlff/kk for the suffix 'kk', found the style for CPUs alone. Build mlffkkplugin.so "
+            "(-D MLFF_BUILD_KOKKOS=ON)" in " ".join(run.log.split())
+        )

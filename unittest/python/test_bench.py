@@ -323,6 +323,7 @@ def test_compare_finds_what_became_slower(measured: Path, tmp_path: Path, capsys
         (["out.json", "--best", "fp32"], "expected precision:jit"),
         (["out.json", "--students", "nobody"], "found 'nobody'"),
         (["out.json", "--lmp", "no-such-lmp"], "expected a LAMMPS executable, found none"),
+        (["out.json", "--plugin-dir", ".", "--device", "cuda"], "expected mlffkkplugin.so for '-k on g 1 -sf kk'"),
     ],
 )
 def test_mistakes_are_sentences(

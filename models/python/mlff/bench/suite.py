@@ -144,6 +144,11 @@ class Suite:
         if arguments.lmp and lmp is None:
             raise ValueError(f"--lmp: expected a LAMMPS executable, found none at {arguments.lmp}")
         plugin_dir = arguments.plugin_dir and str(Path(arguments.plugin_dir).resolve())
+        if plugin_dir and "kk" in flags.split() and not Path(plugin_dir, "mlffkkplugin.so").exists():
+            raise ValueError(
+                f"--plugin-dir: expected mlffkkplugin.so for {flags!r}, found none in {plugin_dir}. LAMMPS would run "
+                "on the CPU. Build the plugin with -D MLFF_BUILD_KOKKOS=ON."
+            )
         self.lammps = Lammps(lmp and str(Path(lmp).resolve()), plugin_dir, flags)
         self.work = results.path.with_suffix(".work").resolve()
         if not arguments.resume:
