@@ -7,19 +7,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+namespace {
+constexpr bool WITH_CUDA = MLFF_ENABLE_CUDA;
+}
+
 TEST(TorchDevice, MissingGpu)
 {
   const std::string path = MLFF_REFERENCE_DIR "/painn-tiny-v1.pt";
   const mlff::ModelFile model(mlff::ModelFile::read_bytes(path), path);
   mlff::EngineSettings settings;
   settings.device.gpu = 99;
-#ifdef MLFF_ENABLE_CUDA
-  const std::string expected = "pair_style mlff/kk: expected LibTorch to see GPU 99, found ";
-#else
-  const std::string expected =
-      "pair_style mlff/kk: expected a plugin built for GPUs, found one whose LibTorch part was "
-      "built without CUDA. Configure it with ";
-#endif
+  const std::string expected = WITH_CUDA
+      ? "pair_style mlff/kk: expected LibTorch to see GPU 99, found "
+      : "pair_style mlff/kk: expected a plugin built for GPUs, found one whose LibTorch part was "
+        "built without CUDA. Configure it with ";
   try {
     mlff::make_engine(model, settings);
     FAIL() << "expected an error, found none";

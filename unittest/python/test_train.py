@@ -188,6 +188,13 @@ def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
         train.Settings.read(tmp_path / "run.toml")
 
 
+@pytest.mark.parametrize("values", ["[0.6, 0.5]", "[0.5, 0.5]", "[-0.1, 0.5]", "[0.5, 5.1]", "[0.5]"])
+def test_an_inner_switch_that_is_no_range_is_refused(tmp_path: Path, values: str) -> None:
+    (tmp_path / "run.toml").write_text(f'data = "d"\nfolder = "f"\ninner_switch = {values}\n')
+    with pytest.raises(ValueError, match="inner_switch: expected two distances, 0 <= first < last <= 5"):
+        train.Settings.read(tmp_path / "run.toml")
+
+
 def test_export_writes_the_averaged_weights_and_the_provenance(configuration: Path) -> None:
     run = train.Run(configuration)
     run.run(until=7)

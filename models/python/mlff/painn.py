@@ -30,6 +30,7 @@ dtype of ``rij``, and atom energies are returned as float64.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,16 @@ INNER_SWITCH = (0.5, 0.6)
 def envelope(y: Tensor) -> Tensor:
     """1 - 10 y^3 + 15 y^4 - 6 y^5: one at 0, zero with two zero derivatives at 1."""
     return 1.0 - y * y * y * (10.0 - y * (15.0 - 6.0 * y))
+
+
+def checked_inner_switch(values: Sequence[float], cutoff: float) -> tuple[float, float]:
+    """First and last distance in Å; `ValueError` unless 0 <= first < last <= cutoff, or both are 0 (none)."""
+    found = tuple(float(value) for value in values)
+    if len(found) != 2 or (found != (0.0, 0.0) and not 0.0 <= found[0] < found[1] <= cutoff):
+        raise ValueError(
+            f"inner_switch: expected two distances, 0 <= first < last <= {cutoff:g}, or 0, 0; found {found}"
+        )
+    return found[0], found[1]
 
 
 def held_back(d: Tensor, first: float, last: float) -> Tensor:
@@ -224,7 +235,7 @@ class PaiNN(nn.Module):
         self.reference_energies = [float(e) for e in reference_energies]
         self.zbl_radii = [float(r) for r in zbl_radii]
         self.norm_epsilon = float(norm_epsilon)
-        self.inner_switch = (float(inner_switch[0]), float(inner_switch[1]))
+        self.inner_switch = checked_inner_switch(inner_switch, self.cutoff)
 
         self.embedding = nn.Parameter(torch.randn(len(elements), num_channels))
         self.interactions = nn.ModuleList(

@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data import Frames, Graph, energy_forces_virial, frame_graph, join_graphs, write_atomically
-from .painn import INNER_SWITCH, NORM_EPSILON, SIZES, PaiNN
+from .painn import INNER_SWITCH, NORM_EPSILON, SIZES, PaiNN, checked_inner_switch
 
 __all__ = ["Settings", "errors_by_kind", "fit_reference_energies", "load_student", "run"]
 
@@ -86,6 +86,7 @@ class Settings:
         settings = Settings(**values)
         if settings.size not in SIZES:
             raise ValueError(f"{path}: expected size {', '.join(SIZES)}; found {settings.size!r}")
+        checked_inner_switch(settings.inner_switch, settings.cutoff)
         return settings
 
     def torch_device(self) -> torch.device:
