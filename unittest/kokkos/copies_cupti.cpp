@@ -3,14 +3,17 @@
 //
 //   CUDA_INJECTION64_PATH=libcopies_cupti.so lmp ...
 //
-// At the end it prints "CUDA <direction>: <count> of <bytes>" for each size, and "CUDA kernels of <whom>: <count>, <time>
-// ms", where the kernels of mlff are those of its glue, and what is neither its nor LAMMPS's is the network's.
+// At the end it prints "CUDA <direction>: <count> of <bytes>" for each size, "CUDA kernels of <whom>: <count>, <time> ms",
+// where the kernels of mlff are those of its glue, and what is neither its nor LAMMPS's is the network's, and the same for
+// each function of the glue and of LAMMPS, "CUDA kernels of <whom>, <function>: ...".
 
 #include <cupti.h>
 
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cxxabi.h>
 #include <map>
 #include <mutex>
 #include <string>
@@ -27,13 +30,36 @@ struct Kernels {
   long count = 0;
   unsigned long long nanoseconds = 0;
 };
-std::map<std::string, Kernels> kernels;
+std::map<std::string, Kernels> kernels;    // by their names, mangled
 
-// Kokkos's kernels carry the names of the functors and lambdas that they run.
-const char *whose(const char *kernel)
+// "Class::method" that runs a lambda, or "Class" of a functor; empty for others. Kokkos's kernels carry these names.
+std::string function_of(const std::string &kernel)
 {
-  if (std::strstr(kernel, "Kokkos") == nullptr) return "network";
-  return std::strstr(kernel, "mlff") != nullptr ? "mlff" : "LAMMPS";
+  int status = 0;
+  char *text = abi::__cxa_demangle(kernel.c_str(), nullptr, nullptr, &status);
+  const std::string name = status == 0 ? text : kernel;
+  std::free(text);
+  const auto word = [&](std::size_t at) {
+    std::size_t end = at;
+    while (end < name.size() && (std::isalnum(static_cast<unsigned char>(name[end])) || name[end] == '_')) ++end;
+    return name.substr(at, end - at);
+  };
+  const std::string space = "LAMMPS_NS::";
+  const std::size_t lambda = name.find("&" + space);
+  if (lambda == std::string::npos) {
+    const std::size_t at = name.find(space);
+    return at == std::string::npos ? "" : word(at + space.size());
+  }
+  const std::size_t at = lambda + 1 + space.size(), method = name.find(">::", at);
+  return word(at) + (method == std::string::npos ? "" : "::" + word(method + 3));
+}
+
+const char *whose(const std::string &kernel, const std::string &function)
+{
+  if (kernel.find("Kokkos") == std::string::npos) return "network";
+  for (const char *ours : {"EdgeBuilderKokkos", "PairMLFFKokkos", "RowExchangeKokkos"})
+    if (function.rfind(ours, 0) == 0) return "mlff";
+  return "LAMMPS";
 }
 
 void CUPTIAPI give_buffer(uint8_t **buffer, size_t *size, size_t *max_records)
@@ -53,7 +79,7 @@ void CUPTIAPI take_buffer(CUcontext, uint32_t, uint8_t *buffer, size_t, size_t v
       ++copies[{copy->copyKind, copy->bytes}];
     } else {
       const auto *kernel = reinterpret_cast<const CUpti_ActivityKernel9 *>(record);
-      Kernels &sum = kernels[whose(kernel->name)];
+      Kernels &sum = kernels[kernel->name];
       ++sum.count;
       sum.nanoseconds += kernel->end - kernel->start;
     }
@@ -70,7 +96,16 @@ void print()
                                                                           : "other";
     std::printf("CUDA %s: %ld of %llu\n", direction, count, what.second);
   }
-  for (const auto &[whom, sum] : kernels)
+  std::map<std::string, Kernels> sums;
+  for (const auto &[name, kernel] : kernels) {
+    const std::string function = function_of(name), whom = whose(name, function);
+    for (const std::string &key : {whom, function.empty() ? "" : whom + ", " + function}) {
+      sums[key].count += kernel.count;
+      sums[key].nanoseconds += kernel.nanoseconds;
+    }
+  }
+  sums.erase("");
+  for (const auto &[whom, sum] : sums)
     std::printf("CUDA kernels of %s: %ld, %.3f ms\n", whom.c_str(), sum.count, 1e-6 * sum.nanoseconds);
 }
 
