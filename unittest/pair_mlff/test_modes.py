@@ -269,7 +269,7 @@ def test_check_off_and_every(run: Callable[[Case], Run]) -> None:
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_check_stops_wrong_forces(lammps: Lammps, tmp_path: Path, config: dict[str, str], ranks: int) -> None:
     """Forces a tenth too large: refused before the first step, on all ranks, and taken where nobody looks."""
-    faulty = replace(lammps, plugin_dir=f"{config['test_plugin_dir']}/faulty")
+    faulty = replace(lammps, plugin_dir=f"{config['test_plugin_dir']}/faulty", falls_back="kk" in lammps.flags)
     stopped = faulty.run(tmp_path / "seen", Case("", style="mlff/faulty").script(tmp_path / "seen"), ranks, fails=True)
     text = " ".join(stopped.log.split())
     assert re.search(r"expected forces within 0.001 \(of their rms\) of those in fp64 with 'precision fp32'", text)
