@@ -22,6 +22,7 @@ std::unique_ptr<mlff::Engine> make(const mlff::ModelFile &model, const mlff::Eng
 #include "zip_records.h"
 
 #include <ATen/Context.h>
+#include <c10/core/AutogradState.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -92,7 +93,8 @@ TEST_P(EngineAotTest, ThreadsChangeNothing)
     expect_equal(evaluate(*other, graph.view(), none), evaluate(graph), graph, graph.name);
 }
 
-// The process's precision of products may be what it likes before a call, and is the same after it.
+// The process's precision of products, and the thread's way to take gradients, may be what they like before a call, and are
+// the same after it.
 TEST_P(EngineAotTest, LeavesTheProcessItsSettings)
 {
   const Graph &liquid = graph("liquid");
@@ -101,6 +103,12 @@ TEST_P(EngineAotTest, LeavesTheProcessItsSettings)
   EXPECT_EQ(at::globalContext().float32MatmulPrecision(), at::Float32MatmulPrecision::MEDIUM);
   at::globalContext().setFloat32MatmulPrecision("highest");
   expect_equal(output, stored(liquid), liquid, "medium outside");
+  c10::AutogradState &autograd = c10::AutogradState::get_tls_state();
+  for (const bool in_threads : {false, true}) {
+    autograd.set_multithreading_enabled(in_threads);
+    evaluate(liquid);
+    EXPECT_EQ(autograd.get_multithreading_enabled(), in_threads);
+  }
 }
 
 TEST_P(EngineAotTest, SaysWhatItIs)
