@@ -66,6 +66,5 @@ if(MLFF_ENABLE_CUDA)
       "for CUDA, or configure with -D MLFF_ENABLE_CUDA=OFF.")
   endif()
   find_package(CUDAToolkit REQUIRED) # LibTorch's headers include those of the runtime, and we call it
-  target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
   target_link_libraries(LibTorch::LibTorch INTERFACE ${LibTorch_CUDA_LIBRARY} ${LibTorch_C10_CUDA_LIBRARY} CUDA::cudart)
 endif()

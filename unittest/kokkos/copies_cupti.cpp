@@ -29,6 +29,12 @@ std::map<std::pair<int, unsigned long long>, long> copies;
 struct Kernels {
   long count = 0;
   unsigned long long nanoseconds = 0;
+
+  void operator+=(const Kernels &other)
+  {
+    count += other.count;
+    nanoseconds += other.nanoseconds;
+  }
 };
 std::map<std::string, Kernels> kernels;    // by their names, mangled
 
@@ -79,9 +85,7 @@ void CUPTIAPI take_buffer(CUcontext, uint32_t, uint8_t *buffer, size_t, size_t v
       ++copies[{copy->copyKind, copy->bytes}];
     } else {
       const auto *kernel = reinterpret_cast<const CUpti_ActivityKernel9 *>(record);
-      Kernels &sum = kernels[kernel->name];
-      ++sum.count;
-      sum.nanoseconds += kernel->end - kernel->start;
+      kernels[kernel->name] += {1, kernel->end - kernel->start};
     }
   }
   std::free(buffer);
@@ -99,12 +103,9 @@ void print()
   std::map<std::string, Kernels> sums;
   for (const auto &[name, kernel] : kernels) {
     const std::string function = function_of(name), whom = whose(name, function);
-    for (const std::string &key : {whom, function.empty() ? "" : whom + ", " + function}) {
-      sums[key].count += kernel.count;
-      sums[key].nanoseconds += kernel.nanoseconds;
-    }
+    sums[whom] += kernel;
+    if (!function.empty()) sums[whom + ", " + function] += kernel;
   }
-  sums.erase("");
   for (const auto &[whom, sum] : sums)
     std::printf("CUDA kernels of %s: %ld, %.3f ms\n", whom.c_str(), sum.count, 1e-6 * sum.nanoseconds);
 }

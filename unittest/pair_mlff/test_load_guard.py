@@ -19,13 +19,16 @@ SENTENCE = {
     "mpi": "compiled for MPI off, this LAMMPS has on",
     "libtorch": "compiled for LibTorch 2.7.0.misfit, this process has 2.",
 }
-GOES_ON = """
-plugin list
-lattice fcc 1.5
+CRYSTAL = """
+lattice fcc {lattice}
 region box block 0 3 0 3 0 3
 create_box 1 box
 create_atoms 1 box
-mass 1 1.0
+mass 1 {mass}
+"""
+GOES_ON = f"""
+plugin list
+{CRYSTAL.format(lattice=1.5, mass=1.0)}
 pair_style lj/cut 2.5
 pair_coeff 1 1 1.0 1.0
 run 2
@@ -97,20 +100,6 @@ def test_the_installed_plugin_loads_from_another_folder(lammps: Lammps, config: 
     assert "pair style plugin mlff" in result.stdout
 
 
-FALLS_BACK = """
-units metal
-lattice fcc 6.0
-region box block 0 2 0 2 0 2
-create_box 1 box
-create_atoms 1 box
-mass 1 16.0
-{suffix}
-pair_style mlff check off
-pair_coeff * * {student} O
-run 0
-"""
-
-
 def test_a_missing_kokkos_variant_is_said(lammps: Lammps, gentle_student: Path, tmp_path: Path) -> None:
     """LAMMPS takes the style for CPUs without a word; not where the input switches the suffix off."""
     if "KOKKOS" not in subprocess.run([lammps.lmp, "-h"], capture_output=True, text=True).stdout:
@@ -120,7 +109,15 @@ def test_a_missing_kokkos_variant_is_said(lammps: Lammps, gentle_student: Path, 
     (plugins / "mlffplugin.so").symlink_to(Path(lammps.plugin_dir) / "mlffplugin.so")
     for suffix, said in (("suffix on", True), ("suffix off", False)):
         alone = Lammps(lammps.lmp, None, str(plugins), "", ("-k", "on", "t", "1", "-sf", "kk"), falls_back=said)
-        run = alone.run(tmp_path / suffix, FALLS_BACK.format(suffix=suffix, student=gentle_student))
+        script = f"""
+        units metal
+        {CRYSTAL.format(lattice=6.0, mass=16.0)}
+        {suffix}
+        pair_style mlff check off
+        pair_coeff * * {gentle_student} O
+        run 0
+        """
+        run = alone.run(tmp_path / suffix, script)
         assert said == (
             "expected mlff/kk for the suffix 'kk', found the style for CPUs alone. Build mlffkkplugin.so "
             "(-D MLFF_BUILD_KOKKOS=ON)" in " ".join(run.log.split())
