@@ -2,6 +2,7 @@
 
 #include "edge_builder.h"
 #include "grow.h"
+#include "row_policy.h"
 
 #include "atom_kokkos.h"
 #include "atom_masks.h"
@@ -39,17 +40,23 @@ template <class Ints, class Positions> struct Edges {
   Positions x;
   double unit, cutoff_squared;
 
-  // visit(j, r_j - r_i in Å) for each edge of atom i, in order
-  template <class Visit> KOKKOS_INLINE_FUNCTION void operator()(int i, const Visit &visit) const
+  struct Row {
+    int i, first, size;
+  };
+
+  KOKKOS_INLINE_FUNCTION Row row(int i) const
   {
     const int row = row_of_atom(i);
-    if (row < 0) return;
-    for (int n = first_candidate(row); n < first_candidate(row + 1); ++n) {
-      const int j = candidate(n);
-      if (node_of_atom(j) < 0) continue;
-      const double r[3] = {(x(j, 0) - x(i, 0)) * unit, (x(j, 1) - x(i, 1)) * unit, (x(j, 2) - x(i, 2)) * unit};
-      if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < cutoff_squared) visit(j, r);
-    }
+    return row < 0 ? Row{i, 0, 0} : Row{i, first_candidate(row), first_candidate(row + 1) - first_candidate(row)};
+  }
+
+  // Whether candidate n of a row has an edge; then j is the candidate, r = r_j - r_i in Å.
+  KOKKOS_INLINE_FUNCTION bool found(const Row &row, int n, int &j, double (&r)[3]) const
+  {
+    j = candidate(row.first + n);
+    if (node_of_atom(j) < 0) return false;
+    for (int k = 0; k < 3; ++k) r[k] = (x(j, k) - x(row.i, k)) * unit;
+    return r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < cutoff_squared;
   }
 };
 
@@ -125,7 +132,7 @@ template <class DeviceType> void EdgeBuilderKokkos<DeviceType>::sort_candidates(
   const int rows = list.inum + (halo_ > 0 ? list.gnum : 0), halo = halo_;
   grow(row_of_atom_, atom->nlocal + atom->nghost, "mlff:row_of_atom");
   grow(first_candidate_, rows + 1, "mlff:first_candidate");
-  Kokkos::deep_copy(row_of_atom_, -1);
+  fill(row_of_atom_, -1);
 
   const auto ilist = list.d_ilist, numneigh = list.d_numneigh;
   const auto neighbors = list.d_neighbors;
@@ -198,7 +205,7 @@ template <class DeviceType> void EdgeBuilderKokkos<DeviceType>::number_nodes()
   grow(node_of_atom_, nall, "mlff:node_of_atom");
   grow(element_, nall, "mlff:element");
   grow(atom_of_center_, max_centers, "mlff:atom_of_center");
-  Kokkos::deep_copy(counts_, 0);
+  fill(counts_, 0);
 
   const auto type = atomKK->k_type.view<DeviceType>();
   const auto mask = atomKK->k_mask.view<DeviceType>();
@@ -236,11 +243,24 @@ template <class DeviceType> void EdgeBuilderKokkos<DeviceType>::count_edges()
   grow(first_edge_, max_centers + 1, "mlff:first_edge");
   const auto edges_of = edges_of_atom();
   const auto atom_of_center = atom_of_center_, first_edge = first_edge_, counts = counts_;
+  using Rows = RowPolicy<DeviceType>;
   Kokkos::parallel_for(
-      "mlff:degrees", Kokkos::RangePolicy<DeviceType>(0, max_centers), KOKKOS_LAMBDA(int c) {
+      "mlff:degrees", Rows::over(max_centers), KOKKOS_LAMBDA(const typename Rows::Member &member) {
+        const int c = Rows::row(member);
+        if (c >= max_centers) return;
         int degree = 0;
-        if (c < counts(CENTERS)) edges_of(atom_of_center(c), [&](int, const double *) { ++degree; });
-        first_edge(c + 1) = degree;
+        if (c < counts(CENTERS)) {
+          const auto row = edges_of.row(atom_of_center(c));
+          Kokkos::parallel_reduce(
+              Kokkos::ThreadVectorRange(member, row.size),
+              [&](int n, int &sum) {
+                int j;
+                double r[3];
+                sum += edges_of.found(row, n, j, r);
+              },
+              degree);
+        }
+        Kokkos::single(Kokkos::PerThread(member), [&] { first_edge(c + 1) = degree; });
       });
   Kokkos::parallel_scan(
       "mlff:first_edges", Kokkos::RangePolicy<DeviceType>(0, max_centers + 1),
@@ -257,14 +277,22 @@ template <class DeviceType> void EdgeBuilderKokkos<DeviceType>::fill_rows()
   const auto atom_of_center = atom_of_center_, node_of_atom = node_of_atom_, first_edge = first_edge_,
              neighbor = neighbor_, counts = counts_;
   const auto rij = rij_;
+  using Rows = RowPolicy<DeviceType>;
   Kokkos::parallel_for(
-      "mlff:fill_rows", Kokkos::RangePolicy<DeviceType>(0, max_centers_), KOKKOS_LAMBDA(int c) {
+      "mlff:fill_rows", Rows::over(max_centers_), KOKKOS_LAMBDA(const typename Rows::Member &member) {
+        const int c = Rows::row(member);
         if (c >= counts(CENTERS)) return;
-        int edge = first_edge(c);
-        edges_of(atom_of_center(c), [&](int j, const double *r) {
-          neighbor(edge) = node_of_atom(j);
-          for (int k = 0; k < 3; ++k) rij(edge, k) = r[k];
-          ++edge;
+        const auto row = edges_of.row(atom_of_center(c));
+        Kokkos::parallel_scan(Kokkos::ThreadVectorRange(member, row.size), [&](int n, int &place, bool last) {
+          int j;
+          double r[3];
+          if (!edges_of.found(row, n, j, r)) return;
+          if (last) {
+            const int edge = first_edge(c) + place;
+            neighbor(edge) = node_of_atom(j);
+            for (int k = 0; k < 3; ++k) rij(edge, k) = r[k];
+          }
+          ++place;
         });
       });
 }

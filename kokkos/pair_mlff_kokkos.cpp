@@ -7,6 +7,7 @@
 #include "edge_builder_kokkos.h"
 #include "grow.h"
 #include "row_exchange_kokkos.h"
+#include "row_policy.h"
 
 #include "engine.h"
 #include "model_file.h"
@@ -34,6 +35,7 @@ static_assert(
 namespace {
 
 using mlff::FORCE_AND_VIRIAL_WIDTH;
+using mlff::FORCE_WIDTH;
 
 // Back ends for GPUs have a stream; on the others an engine runs on the CPU.
 template <class Space> mlff::Device engine_device(const Space &space)
@@ -46,32 +48,37 @@ template <class Space> mlff::Device engine_device(const Space &space)
 
 // The edges of a center: r = r_j - r_i, g = dE/dr: F_i += g, F_j -= g, virial -= r (x) g, half of it to each end. As
 // scatter_edges in scatter.h, whose order of components is the same.
-struct ScatterEdges {
+template <int WIDTH> struct ScatterEdges {
+  static constexpr int NUM_SUMS = WIDTH < 9 ? 9 : WIDTH;    // the total virial has six components in any case
+
   const int *first_edge, *neighbor;
   const double *rij, *gradient;
-  double *shares;    // [num_nodes][width]
-  int width;
+  double *shares;    // [num_nodes][WIDTH]
 
-  // Adds to virial [6] as well.
-  KOKKOS_INLINE_FUNCTION void operator()(int i, double *virial) const
+  // The center's own sums: force, half of the virial.
+  template <class Member> KOKKOS_INLINE_FUNCTION Sums<NUM_SUMS> operator()(const Member &member, int i) const
   {
-    double mine[FORCE_AND_VIRIAL_WIDTH] = {};
-    for (int e = first_edge[i]; e < first_edge[i + 1]; ++e) {
-      const double *r = rij + 3L * e, *g = gradient + 3L * e;
-      double *share_j = shares + static_cast<long>(neighbor[e]) * width;
-      for (int a = 0; a < 3; ++a) {
-        mine[a] += g[a];
-        Kokkos::atomic_add(share_j + a, -g[a]);
-      }
-      const double w[9] = {-r[0] * g[0], -r[1] * g[1], -r[2] * g[2], -r[0] * g[1], -r[0] * g[2],
-                           -r[1] * g[2], -r[1] * g[0], -r[2] * g[0], -r[2] * g[1]};
-      for (int k = 0; k < 6; ++k) virial[k] += w[k];
-      for (int k = 3; k < width; ++k) {
-        mine[k] += 0.5 * w[k - 3];
-        Kokkos::atomic_add(share_j + k, 0.5 * w[k - 3]);
-      }
-    }
-    for (int k = 0; k < width; ++k) Kokkos::atomic_add(shares + static_cast<long>(i) * width + k, mine[k]);
+    Sums<NUM_SUMS> mine;
+    Kokkos::parallel_reduce(
+        Kokkos::ThreadVectorRange(member, first_edge[i], first_edge[i + 1]),
+        [&](int e, Sums<NUM_SUMS> &sum) {
+          const double *r = rij + 3L * e, *g = gradient + 3L * e;
+          const double half[9] = {-0.5 * r[0] * g[0], -0.5 * r[1] * g[1], -0.5 * r[2] * g[2],
+                                  -0.5 * r[0] * g[1], -0.5 * r[0] * g[2], -0.5 * r[1] * g[2],
+                                  -0.5 * r[1] * g[0], -0.5 * r[2] * g[0], -0.5 * r[2] * g[1]};
+          double *share_j = shares + static_cast<long>(neighbor[e]) * WIDTH;
+          for (int a = 0; a < 3; ++a) {
+            sum.of[a] += g[a];
+            Kokkos::atomic_add(share_j + a, -g[a]);
+          }
+          for (int k = 3; k < NUM_SUMS; ++k) sum.of[k] += half[k - 3];
+          for (int k = 3; k < WIDTH; ++k) Kokkos::atomic_add(share_j + k, half[k - 3]);
+        },
+        mine);
+    Kokkos::single(Kokkos::PerThread(member), [&] {
+      for (int k = 0; k < WIDTH; ++k) Kokkos::atomic_add(shares + static_cast<long>(i) * WIDTH + k, mine.of[k]);
+    });
+    return mine;
   }
 };
 
@@ -83,7 +90,7 @@ void zeroed(MemoryKokkos *memory, View &view, Array &array, int size, const char
     memory->destroy_kokkos(view, array);
     memory->create_kokkos(view, array, size, width..., label);
   }
-  Kokkos::deep_copy(view.template view<DeviceType>(), 0.0);
+  fill(view.template view<DeviceType>(), 0.0);
 }
 
 }    // namespace
@@ -231,34 +238,41 @@ void PairMLFFKokkos<DeviceType>::share_forces(const mlff::EdgeList &edges, const
 {
   const std::size_t size = static_cast<std::size_t>(edges.num_nodes) * width;
   grow(shares_, size, "mlff:shares");
-  Kokkos::deep_copy(shares_, 0.0);
+  fill(shares_, 0.0);
 
-  const ScatterEdges scatter{edges.first_edge, edges.neighbor, edges.rij, gradient, shares_.data(), width};
-  const Kokkos::RangePolicy<DeviceType> centers(0, edges.num_centers);
-  if (total_virial) {
-    double sum[6] = {};
-    Kokkos::parallel_reduce(
-        "mlff:scatter_with_virial", centers,
-        KOKKOS_LAMBDA(int i, double &xx, double &yy, double &zz, double &xy, double &xz, double &yz) {
-          double w[6] = {};
-          scatter(i, w);
-          xx += w[0];
-          yy += w[1];
-          zz += w[2];
-          xy += w[3];
-          xz += w[4];
-          yz += w[5];
-        },
-        sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]);
-    for (int k = 0; k < 6; ++k) total_virial[k] += sum[k];
-  } else {
-    Kokkos::parallel_for(
-        "mlff:scatter", centers, KOKKOS_LAMBDA(int i) {
-          double w[6] = {};
-          scatter(i, w);
-        });
-  }
+  if (width == FORCE_WIDTH)
+    scatter<FORCE_WIDTH>(edges, gradient, total_virial);
+  else
+    scatter<FORCE_AND_VIRIAL_WIDTH>(edges, gradient, total_virial);
   if (!one_rank()) exchange_->reverse({shares_.data(), mlff::Rows::Type::FLOAT64, width});
+}
+
+template <class DeviceType>
+template <int WIDTH>
+void PairMLFFKokkos<DeviceType>::scatter(const mlff::EdgeList &edges, const double *gradient, double *total_virial)
+{
+  using Rows = RowPolicy<DeviceType>;
+  const int num_centers = edges.num_centers;
+  const ScatterEdges<WIDTH> share{edges.first_edge, edges.neighbor, edges.rij, gradient, shares_.data()};
+  if (!total_virial) {
+    Kokkos::parallel_for(
+        "mlff:scatter", Rows::over(num_centers), KOKKOS_LAMBDA(const typename Rows::Member &member) {
+          const int i = Rows::row(member);
+          if (i < num_centers) share(member, i);
+        });
+    return;
+  }
+  Sums<6> total;
+  Kokkos::parallel_reduce(
+      "mlff:scatter_with_virial", Rows::over(num_centers),
+      KOKKOS_LAMBDA(const typename Rows::Member &member, Sums<6> &sum) {
+        const int i = Rows::row(member);
+        if (i >= num_centers) return;
+        const auto mine = share(member, i);
+        for (int k = 0; k < 6; ++k) sum.of[k] += 2.0 * mine.of[3 + k];
+      },
+      total);
+  for (int k = 0; k < 6; ++k) total_virial[k] += total.of[k];
 }
 
 template <class DeviceType> void PairMLFFKokkos<DeviceType>::add_shares(const mlff::EdgeList &edges, int width)

@@ -35,6 +35,7 @@ template <class DeviceType> class PairMLFFKokkos : public PairMLFF, public Kokko
   Ints owners_of_ghosts();
   void tally_energy(const mlff::EdgeList &edges, const mlff::Result &result) override;
   void share_forces(const mlff::EdgeList &edges, const double *gradient, int width, double *total_virial) override;
+  template <int WIDTH> void scatter(const mlff::EdgeList &edges, const double *gradient, double *total_virial);
   void add_shares(const mlff::EdgeList &edges, int width) override;
 
  protected:

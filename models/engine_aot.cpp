@@ -79,7 +79,6 @@ Result EngineAot::compute(const EdgeList &edges, const Request &request, GhostEx
       const std::vector<at::Tensor> both = run(*gradient_model_, inputs);
       atom_energy_ = both.at(0);
       gradient_ = both.at(1);
-      check_range(gradient_, settings_);
     } else {
       atom_energy_ = run(*energy_model_, inputs).at(0);
     }

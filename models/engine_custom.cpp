@@ -200,7 +200,6 @@ Tensor EngineCustom::gradient(const Tensor &energy, const TensorGraph &graph) co
         "do not (detach, no_grad, .item() or a constant). Change the module and wrap it again with 'mlff wrap'.");
   const Tensor seed = owned_ones(graph, energy) * gradient_scale_;
   const Tensor gradient = torch::autograd::grad({energy}, {graph.rij}, {seed})[0].to(at::kDouble).contiguous();
-  check_range(gradient, settings_);
   return gradient_scale_ == 1.0 ? gradient : gradient / gradient_scale_;
 }
 

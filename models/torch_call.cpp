@@ -118,12 +118,6 @@ const EngineSettings &checked(const EngineSettings &settings)
   return settings;
 }
 
-void check_range(const at::Tensor &gradient, const EngineSettings &settings)
-{
-  if (settings.precision == Precision::FP16 && !gradient.isfinite().all().item<bool>())
-    throw Error("pair_style mlff: the backward pass left the range of half precision. Use 'precision bf16' or fp32.");
-}
-
 bool tells_of_lack_of_memory(const std::exception &error)
 {
   const std::string text = error.what();

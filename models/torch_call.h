@@ -50,9 +50,6 @@ at::ScalarType linear_type(Precision precision);
 // The settings; throws Error where the device has no such precision.
 const EngineSettings &checked(const EngineSettings &settings);
 
-// Throws Error where a backward pass left the range of half precision.
-void check_range(const at::Tensor &gradient, const EngineSettings &settings);
-
 // call(), with what LibTorch throws as Error.
 template <class Call> auto with_errors(Call call)
 {

@@ -1,10 +1,13 @@
-// Counts copies between memory spaces that Kokkos makes: a library for Kokkos's profiling hooks,
+// Counts copies between memory spaces that Kokkos makes, and where the host waits for a device: a library for Kokkos's
+// profiling hooks,
 //
 //   KOKKOS_TOOLS_LIBS=libcopies_kokkos.so lmp -k on g 1 -sf kk ...
 //
-// At the end it prints a line for each pair of names: "COPY <to space> <name> <- <from space> <name>: <count> of <bytes>".
-// Two runs of different length tell what a step copies (test_copies.py).
+// At the end it prints a line for each pair of names, "COPY <to space> <name> <- <from space> <name>: <count> of <bytes>",
+// and for each name of a fence, "FENCE <name>: <count>", the largest of any device: Kokkos tells a fence for all devices
+// once for each. Two runs of different length tell what a step does (test_copies.py).
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <map>
@@ -23,6 +26,12 @@ std::map<std::pair<std::string, std::uint64_t>, long> &copies()
   return counts;
 }
 
+std::map<std::string, std::map<std::uint32_t, long>> &fences()    // by name and device
+{
+  static std::map<std::string, std::map<std::uint32_t, long>> counts;
+  return counts;
+}
+
 }    // namespace
 
 extern "C" {
@@ -36,10 +45,20 @@ __attribute__((visibility("default"))) void kokkosp_begin_deep_copy(SpaceHandle 
   ++copies()[{std::string(to.name) + " " + to_name + " <- " + from.name + " " + from_name, bytes}];
 }
 
+__attribute__((visibility("default"))) void kokkosp_begin_fence(const char *name, std::uint32_t device, std::uint64_t *)
+{
+  ++fences()[name][device];
+}
+
 __attribute__((visibility("default"))) void kokkosp_finalize_library()
 {
   for (const auto &[what, count] : copies())
     std::printf("COPY %s: %ld of %llu\n", what.first.c_str(), count, static_cast<unsigned long long>(what.second));
+  for (const auto &[name, counts] : fences()) {
+    long most = 0;
+    for (const auto &[device, count] : counts) most = std::max(most, count);
+    std::printf("FENCE %s: %ld\n", name.c_str(), most);
+  }
 }
 
 }    // extern "C"

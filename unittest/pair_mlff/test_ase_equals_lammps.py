@@ -69,11 +69,10 @@ run {steps}
 def differences(run: Run, student: Path, cell: np.ndarray, boundary: str, precision: str) -> dict[str, float]:
     """The largest relative differences between a run of LAMMPS and ASE over all frames."""
     calculator = MLFFCalculator(student, precision=precision)
-    pbc = [b == "p" for b in boundary.split()]
     assert len(run.dump) == len(run.thermo["Step"]) == STEPS // EVERY + 1
     worst = {"energy": 0.0, "atom energy": 0.0, "force": 0.0, "pressure": 0.0}
     for row, frame in enumerate(run.dump.values()):
-        atoms = Atoms(["HO"[int(kind) - 1] for kind in frame["type"]], positions(frame), cell=cell, pbc=pbc)
+        atoms = atoms_of(frame, cell, boundary)
         atoms.calc = calculator
         energies = atoms.get_potential_energies()
         found = {
@@ -81,13 +80,25 @@ def differences(run: Run, student: Path, cell: np.ndarray, boundary: str, precis
             "atom energy": np.abs(frame["c_energy"] - energies).max() / np.abs(energies).max(),
             "force": force_difference(vectors(frame, "f"), atoms.get_forces()),
         }
-        if all(pbc):
+        if atoms.pbc.all():
             pressure = np.array([run.thermo[f"c_virial[{k}]"][row] for k in range(1, 7)]) / BAR
             expected = -atoms.get_stress()[[0, 1, 2, 5, 4, 3]]
             found["pressure"] = np.abs(pressure - expected).max() / np.abs(expected).max()
         worst = {name: max(value, float(found.get(name, 0.0))) for name, value in worst.items()}
     print(f"{boundary} {precision}: largest relative differences over {len(run.dump)} frames: {worst}")
     return worst
+
+
+def rounding(run: Run, student: Path, cell: np.ndarray, boundary: str) -> float:
+    """The largest relative difference between ASE's forces in fp32 and in fp64 over all frames."""
+    calculators = [MLFFCalculator(student, precision=precision) for precision in ("fp32", "fp64")]
+    frames = [atoms_of(frame, cell, boundary) for frame in run.dump.values()]
+    return max(force_difference(*(calculator.get_forces(frame) for calculator in calculators)) for frame in frames)
+
+
+def atoms_of(frame: dict[str, np.ndarray], cell: np.ndarray, boundary: str) -> Atoms:
+    symbols = ["HO"[int(kind) - 1] for kind in frame["type"]]
+    return Atoms(symbols, positions(frame), cell=cell, pbc=[b == "p" for b in boundary.split()])
 
 
 def positions(frame: dict[str, np.ndarray]) -> np.ndarray:
@@ -129,7 +140,8 @@ def test_along_dynamics_and_when_rerun(
     energy_tolerance: float,
 ) -> None:
     """A soft student drives, with neighbor lists some steps old; then a rough one sees the stored frames anew."""
-    if lammps.device == "cuda" and precision == "fp32":
+    rounds_otherwise = lammps.device == "cuda" and precision == "fp32"
+    if rounds_otherwise:
         # matrix products are summed in another order, too, and exp has other last bits
         force_tolerance, energy_tolerance = 5 * force_tolerance, 5 * energy_tolerance
     types, x = water(cell)
@@ -146,4 +158,8 @@ def test_along_dynamics_and_when_rerun(
     for run, student in ((dynamics, gentle_student), (rerun, REFERENCE)):
         worst = differences(run, student, cell, boundary, precision)
         assert worst["energy"] < energy_tolerance and worst["atom energy"] < energy_tolerance
-        assert worst["force"] < force_tolerance and worst["pressure"] < force_tolerance
+        assert worst["pressure"] < force_tolerance
+        # Where forces cancel, errors are larger, up to 6e-5 of their rms here. Those of two roads that round otherwise
+        # are of one size but not the same: the difference is at most their sum, with a factor of 3 between the largest.
+        most = 4 * rounding(run, student, cell, boundary) if rounds_otherwise else force_tolerance
+        assert worst["force"] < most
