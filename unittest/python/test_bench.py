@@ -152,6 +152,26 @@ def test_peak_memory_of_a_program(tmp_path: Path) -> None:
     assert peak.megabytes is not None and 300 < peak.megabytes < 400
 
 
+@pytest.mark.parametrize(("listed", "expected"), [(True, 300.0), (False, 4000.0)])
+def test_peak_memory_on_a_gpu_that_others_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool, expected: float
+) -> None:
+    """What others took meanwhile counts only where the driver never lists the process; it does so with a delay."""
+
+    class EveryProcess(dict[int, float]):
+        def __contains__(self, pid: object) -> bool:
+            return True
+
+        def __missing__(self, pid: int) -> float:
+            return 300.0
+
+    before, early, late = ({}, 1000.0), ({}, 5000.0), (EveryProcess() if listed else {}, 5000.0)
+    looks = iter([before, early, *[late] * 9])
+    monkeypatch.setattr("mlff.bench.process.gpu_memory", lambda: next(looks))
+    _, _, peak = run_program(["sleep", "2.5"], tmp_path, {}, Clock(None, 60), on_gpu=True)
+    assert peak.megabytes == expected
+
+
 def peak_after_freeing() -> float | None:
     held = np.ones(300 * 2**17)
     del held

@@ -159,7 +159,7 @@ def run_program(
     on_gpu: bool,
 ) -> tuple[int, str, Peak]:
     """Run to the end, or to that of the row's time: exit status, output and peak memory, sampled as it runs."""
-    peak, end = Peak(), clock.row_end()
+    peak, others, end = Peak(), Peak(), clock.row_end()
     before = gpu_memory()[1] if on_gpu else 0.0
     next_look = time.monotonic() + 1.0
     output = folder / "output.txt"
@@ -175,12 +175,12 @@ def run_program(
                     used, total = gpu_memory()
                     if process.pid in used:
                         peak.note(used[process.pid], "GPU, process")
-                    else:  # inside a container the driver may know other process numbers
-                        peak.note(total - before, "GPU, all processes, less what was used before")
+                    else:  # not yet; inside a container the driver may know other process numbers, and then never
+                        others.note(total - before, "GPU, all processes, less what was used before")
                     next_look = time.monotonic() + 1.0
                 time.sleep(0.05)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    return process.returncode, output.read_text(errors="replace"), peak
+    return process.returncode, output.read_text(errors="replace"), others if peak.megabytes is None else peak
