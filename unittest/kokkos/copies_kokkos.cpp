@@ -40,8 +40,9 @@ __attribute__((visibility("default"))) void kokkosp_begin_deep_copy(SpaceHandle 
                                                                     SpaceHandle from, const char *from_name,
                                                                     const void *, std::uint64_t bytes)
 {
-  // a fill with one value is reported as a copy from the host's "Scalar"
-  if (std::string(to.name) == from.name || std::string(from_name) == "Scalar") return;
+  // a fill with one value is reported as a copy from the host's "Scalar", or from "(none)" where it names its stream
+  const std::string source = from_name;
+  if (std::string(to.name) == from.name || source == "Scalar" || source == "(none)") return;
   ++copies()[{std::string(to.name) + " " + to_name + " <- " + from.name + " " + from_name, bytes}];
 }
 
