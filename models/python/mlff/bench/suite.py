@@ -317,7 +317,7 @@ class Suite:
         def measure(precision: str) -> Any:
             def work() -> Row:
                 if jit == "aot":
-                    student.compile(self.clock.for_long_rows(), self.lammps.device, precision)
+                    student.compile(self.clock, self.lammps.device, precision)
                 folder = self.work / "drift" / f"{student.name}-{self.lammps.device}-{precision}-{jit}"
                 length = self.given.drift_picoseconds
                 return drift.measure(
