@@ -64,7 +64,7 @@ def test_nothing_large_is_copied(
     pattern: str,
 ) -> None:
     if lammps.device != "cuda":
-        pytest.skip("no GPU: nothing is copied between memories")
+        pytest.skip("no GPU")
     monkeypatch.setenv(variable, f"{config['test_plugin_dir']}/{library}")
     few, many = (copies(lammps, tmp_path / str(steps), steps, pattern) for steps in FEW_AND_MANY)
     assert many - few == Counter()
