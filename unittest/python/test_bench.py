@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mlff.bench import drift
+from mlff.bench import drift, lammps_engine
 from mlff.bench.lammps_engine import error_of
 from mlff.bench.process import Clock, Peak, RefusedError, StoppedError, in_child, peak_memory, run_program
 from mlff.bench.python_engines import cell_forces, force_error, time_calls
@@ -291,6 +291,20 @@ def test_resume_measures_what_is_missing_and_nothing_else(
     before, after = read(measured), read(path)
     assert set(after) - set(before) == {("python", 12, "eager", "fp32", None)}
     assert all(after[key] == row for key, row in before.items())
+
+
+def test_a_reason_names_no_folder_of_this_machine(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        *_, folder, _clock = given
+        raise RefusedError(f"ERROR: {folder}/in.bench: expected this, found that.")
+
+    monkeypatch.setattr(lammps_engine, "measure", refuse)
+    path = tmp_path / "refused.json"
+    assert main(["bench", str(path), "--sizes", "3", *arguments, "--parts", "lammps"]) == 0
+    assert {row["reason"] for row in read(path).values()} == {"ERROR: lammps/in.bench: expected this, found that."}
+    assert str(tmp_path) not in path.read_text()
 
 
 def test_limit_stops_cleanly(arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

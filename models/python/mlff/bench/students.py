@@ -72,8 +72,7 @@ def make_student(name: str, potentials: Path, folder: Path, clock: Clock) -> Ben
         )
     file = folder / f"random-{name}.pt"
     try:
-        if not file.exists():  # as it is, for --resume: other machines round the weights otherwise
-            in_child(clock, make_random, str(file), name)
+        in_child(clock, make_random, str(file), name)
     except RefusedError as error:
         raise ValueError(f"students: expected to make one of size {name}, found: {error}") from None
     return BenchStudent(name, file, "random weights")
