@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,6 @@ class Example:
     holds: Callable[[Run, dict[str, np.ndarray]], None]
     ranks: int = 1
     arguments: tuple[str, ...] = ()
-    on_gpus: bool = True  # as its page says; else without `-k on -sf kk` there
 
 
 def is_a_liquid(run: Run, table: dict[str, np.ndarray]) -> None:
@@ -100,7 +99,7 @@ RUNS = {
     "hybrid-zbl": Example("in.hybrid", 100, (*LIQUID, "c_student"), SINGLE, 192, 3, holds_water_back),
     "minimize": Example("in.minimize", 60, LIQUID, DOUBLE, 24, 2, is_bound),
     "molecule": Example("in.molecule", 400, (*LIQUID, "TotEng"), DOUBLE, 3, 3, conserves_energy),
-    "neb": Example("in.neb", 20, IMAGES, DOUBLE, 6, 2, goes_down_to_the_path, 5, ("-partition", "5x1"), on_gpus=False),
+    "neb": Example("in.neb", 20, IMAGES, DOUBLE, 6, 2, goes_down_to_the_path, 5, ("-partition", "5x1")),
     "npt": Example("in.npt", 50, LIQUID, SINGLE, 192, 2, is_a_liquid),
     "slab": Example("in.slab", 50, (*LIQUID, "TotEng"), SINGLE, 192, 2, is_a_liquid),
     "water": Example("in.water", 100, (*LIQUID, "TotEng"), SINGLE, 192, 3, is_a_liquid),
@@ -110,8 +109,6 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_example_gives_the_lines_of_its_log(lammps: Lammps, tmp_path: Path, name: str) -> None:
     example = RUNS[name]
-    if lammps.device == "cuda" and not example.on_gpus:
-        lammps = replace(lammps, flags=())
     folder = tmp_path / "examples" / name
     for used in {name, "water"}:
         shutil.copytree(EXAMPLES / used, tmp_path / "examples" / used)
