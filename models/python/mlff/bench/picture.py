@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,16 @@ def draw(results: Results, path: Path) -> None:
     for panel, draw_panel in zip(axes.flat, panels, strict=True):
         if not draw_panel(panel, rows):
             panel.text(0.5, 0.5, "not measured", ha="center", transform=panel.transAxes)
-    places = {
-        f"{setting['machine'].get('gpu') or setting['machine'].get('processor')}, {setting['commit']}"
-        for setting in results.settings
-    }
+    places = {f"{processor(setting['machine'])}, {setting['commit']}" for setting in results.settings}
     figure.suptitle("\n".join(sorted(places)), fontsize=9)
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def processor(machine: dict[str, Any]) -> str:
+    """What ran, the GPUs of a machine counted: "4 x NVIDIA H200"."""
+    gpus = Counter(machine["gpu"].split(", ")) if machine.get("gpu") else {machine.get("processor"): 1}
+    return ", ".join(f"{number} x {name}" if number > 1 else str(name) for name, number in gpus.items())
 
 
 def best_by_size(rows: list[Row], student: str, part: str, engine: str) -> tuple[list[int], list[float]]:
