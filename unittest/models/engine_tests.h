@@ -16,6 +16,7 @@
 #pragma once
 
 #include "engine.h"
+#include "folders.h"
 #include "mlff_error.h"
 #include "model_file.h"
 
@@ -407,7 +408,7 @@ class EngineTest : public testing::TestWithParam<EngineCase> {
       settings_(std::get<EngineSettings>(GetParam())), model_(read_model(std::get<std::string>(GetParam()))),
       engine_(make(model_, settings_))
   {
-    std::ifstream file(std::string(MLFF_REFERENCE_DIR) + "/" + std::get<std::string>(GetParam()) + ".json");
+    std::ifstream file(reference_file(std::get<std::string>(GetParam()) + ".json"));
     const nlohmann::json content = nlohmann::json::parse(file);
     isolated_energy_ = content["isolated_energy"].get<std::vector<double>>();
     for (const auto &stored : content["graphs"]) {
@@ -426,7 +427,7 @@ class EngineTest : public testing::TestWithParam<EngineCase> {
 
   static ModelFile read_model(const std::string &name)
   {
-    const std::string path = std::string(MLFF_REFERENCE_DIR) + "/" + name + ".pt";
+    const std::string path = reference_file(name + ".pt");
     return ModelFile(ModelFile::read_bytes(path), path);
   }
 

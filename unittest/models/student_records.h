@@ -1,6 +1,7 @@
 // The reference student taken apart and put together again, with checksums that fit what a test changed.
 #pragma once
 
+#include "folders.h"
 #include "zip_records.h"
 
 #include <nettle/base16.h>
@@ -10,7 +11,7 @@
 #include <cstring>
 #include <functional>
 
-const std::string GOOD = MLFF_REFERENCE_DIR "/painn-tiny-v1.pt";
+const std::string GOOD = reference_file("painn-tiny-v1.pt");
 const std::string HEADER = "extra/mlff.json", WEIGHTS = "extra/mlff.safetensors";
 
 inline std::string sha256(const std::string &text)

@@ -2,6 +2,7 @@
 // nothing of them is run.
 
 #include "aot_package.h"
+#include "folders.h"
 #include "mlff_error.h"
 #include "model_file.h"
 #include "zip_records.h"
@@ -24,7 +25,7 @@ using testing::HasSubstr;
 
 using Metadata = std::map<std::string, std::string>;
 
-const std::string STUDENT = MLFF_REFERENCE_DIR "/painn-tiny-v1.pt";
+const std::string STUDENT = reference_file("painn-tiny-v1.pt");
 const std::string GRADIENT = "data/aotinductor/gradient/", ENERGY = "data/aotinductor/energy/";
 
 class AotPackage : public testing::Test {

@@ -9,7 +9,7 @@ namespace {
 std::string package_of(const mlff::ModelFile &model, const mlff::EngineSettings &settings)
 {
   const std::string name = model.path.substr(model.path.rfind('/') + 1);
-  return mlff::aot_package_path(MLFF_AOT_DIR "/" + name, settings);
+  return mlff::aot_package_path(compiled_student(name), settings);
 }
 
 }    // namespace

@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Matrix, ExchangeTest, testing::Combine(STUDENTS, testin
 
 TEST(EngineTorch, Tf32NeedsAGpu)
 {
-  const std::string path = std::string(MLFF_REFERENCE_DIR) + "/painn-tiny-v1.pt";
+  const std::string path = reference_file("painn-tiny-v1.pt");
   const mlff::ModelFile model(mlff::ModelFile::read_bytes(path), path);
   try {
     make(model, {Precision::TF32});
@@ -69,7 +69,7 @@ TEST(EngineTorch, Tf32NeedsAGpu)
 // 16 bits stand in products and gathered rows alone, so an error is some ten roundings (2^-11, 2^-9) that partly cancel.
 TEST(EngineTorch, SixteenBitsOnATrainedStudent)
 {
-  const std::string path = MLFF_POTENTIALS_DIR "/water-medium.pt";
+  const std::string path = shipped_student("water-medium.pt");
   const mlff::ModelFile model(mlff::ModelFile::read_bytes(path), path);
   std::mt19937 random(5);
   std::uniform_real_distribution<double> jitter(-0.1, 0.1);

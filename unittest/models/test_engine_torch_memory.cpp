@@ -83,7 +83,7 @@ class ShortMemory : public testing::Test {
 
   static ModelFile read_model()
   {
-    const std::string path = std::string(MLFF_REFERENCE_DIR) + "/painn-t3-v1.pt";
+    const std::string path = reference_file("painn-t3-v1.pt");
     return ModelFile(ModelFile::read_bytes(path), path);
   }
   static Output evaluate(Engine &engine, const Graph &graph, GhostExchange &ghosts)

@@ -1,4 +1,5 @@
 #include "engine.h"
+#include "folders.h"
 #include "mlff_error.h"
 #include "model_file.h"
 
@@ -7,7 +8,7 @@
 
 TEST(EngineTorchStub, SaysHowToGetTheEngine)
 {
-  const std::string path = MLFF_REFERENCE_DIR "/painn-tiny-v1.pt";
+  const std::string path = reference_file("painn-tiny-v1.pt");
   const mlff::ModelFile model(mlff::ModelFile::read_bytes(path), path);
   const auto expect_refusal = [](const auto &make) {
     try {

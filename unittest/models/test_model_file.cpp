@@ -191,7 +191,7 @@ TEST(BrokenFile, Missing)
   } catch (const mlff::Error &error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("no/such/file.pt"), HasSubstr("Check its name")));
   }
-  EXPECT_THROW(ModelFile::read_bytes(MLFF_REFERENCE_DIR), mlff::Error);    // a folder
+  EXPECT_THROW(ModelFile::read_bytes(reference_file("")), mlff::Error);    // a folder
 }
 
 TEST(BrokenFile, Empty)

@@ -1,6 +1,7 @@
 // What a build without CUDA, or LibTorch with fewer GPUs, says of a GPU that it cannot use.
 
 #include "engine.h"
+#include "folders.h"
 #include "mlff_error.h"
 #include "model_file.h"
 
@@ -13,7 +14,7 @@ constexpr bool WITH_CUDA = MLFF_ENABLE_CUDA;
 
 TEST(TorchDevice, MissingGpu)
 {
-  const std::string path = MLFF_REFERENCE_DIR "/painn-tiny-v1.pt";
+  const std::string path = reference_file("painn-tiny-v1.pt");
   const mlff::ModelFile model(mlff::ModelFile::read_bytes(path), path);
   mlff::EngineSettings settings;
   settings.device.gpu = 99;
